@@ -1,0 +1,104 @@
+"""Instants as integers: nanoseconds since 1970 in UTC.
+
+`logged_at` has "one or more" digits of fraction, so strings cannot be compared, and Python's datetimes stop at
+microseconds. An int holds them all, compares fast, and is exact.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+from .errors import InvalidInputError
+
+SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
+MICROSECOND = 1_000
+DAY = 86_400 * SECOND
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d+))?\s*([Zz]|[+-]\d\d:?\d\d)?$", re.ASCII)
+
+
+class Span(NamedTuple):
+    """A half-open stretch of time: ``start <= t < end``, both in nanoseconds since 1970."""
+
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"{format_instant(self.start)} to {format_instant(self.end)}"
+
+
+@lru_cache(maxsize=4096)
+def _seconds(text: str) -> int:
+    """Whole seconds since 1970 of ``2026-01-31T12:34:56``: rows of a page share most of them, hence the cache."""
+    return int((datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH).total_seconds())
+
+
+def parse_instant(text: str) -> int:
+    """Nanoseconds since 1970 of an RFC 3339 time; without an offset it is UTC.
+
+    Raises:
+        ValueError: when it is not a time. Digits beyond the ninth are cut.
+    """
+    if len(text) == 27 and text[26] == "Z" and text[19] == "." and text[10] == "T":  # the form the platform sends
+        return _seconds(text[:19]) * SECOND + int(text[20:26]) * MICROSECOND
+    found = _INSTANT.match(text)
+    if found is None:
+        raise ValueError(f"not an RFC 3339 time: {text[:40]!r}")
+    day, clock, fraction, offset = found.groups()
+    instant = _seconds(f"{day}T{clock}") * SECOND + int(((fraction or "") + "000000000")[:9])
+    if offset and offset not in "Zz":
+        digits = offset[1:].replace(":", "")
+        shift = (int(digits[:2]) * 3600 + int(digits[2:]) * 60) * SECOND
+        instant += shift if offset[0] == "-" else -shift
+    return instant
+
+
+def format_instant(instant: int) -> str:
+    """RFC 3339 in UTC with six digits of fraction, nine where the instant needs them, none on a whole second."""
+    seconds, fraction = divmod(instant, SECOND)
+    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    if fraction == 0:
+        return f"{text}Z"
+    if fraction % MICROSECOND == 0:
+        return f"{text}.{fraction // MICROSECOND:06d}Z"
+    return f"{text}.{fraction:09d}Z"
+
+
+def to_instant(value: datetime | str, name: str) -> int:
+    """Nanoseconds of a user's `start` or `end`.
+
+    Raises:
+        InvalidInputError: when it has no time zone or is not a time; `name` is the parameter's.
+    """
+    if isinstance(value, str):
+        try:
+            return parse_instant(value)
+        except ValueError as error:
+            raise InvalidInputError(f"`{name}` is not a time: {value[:40]!r}.", "Give RFC 3339, such as 2026-01-31T00:00:00Z.") from error
+    if not isinstance(value, datetime):  # pyright: ignore[reportUnnecessaryIsInstance] - users call without a type checker
+        raise InvalidInputError(f"`{name}` is not a datetime.", "Give a datetime with a time zone, or RFC 3339 text.")
+    if value.tzinfo is None:
+        raise InvalidInputError(f"`{name}` has no time zone.", "Give one, such as datetime(2026, 1, 31, tzinfo=UTC).")
+    since = value - _EPOCH
+    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * MICROSECOND
+
+
+def to_datetime(instant: int) -> datetime:
+    """The instant as an aware UTC datetime (microseconds; the rest is cut)."""
+    return _EPOCH + timedelta(microseconds=instant // MICROSECOND)
+
+
+def day_span(day: date) -> Span:
+    """The UTC day as a span."""
+    start = (datetime(day.year, day.month, day.day, tzinfo=UTC) - _EPOCH).days * DAY
+    return Span(start, start + DAY)
+
+
+def day_of(instant: int) -> date:
+    """The UTC day an instant falls into."""
+    return to_datetime(instant).date()

@@ -1,0 +1,87 @@
+"""Errors of the archive.
+
+::
+
+    ArchiveError
+    ├── StoreError                         the S3 store
+    │   ├── StoreUnavailableError        ↻ no answer, 500, 503 SlowDown, a reset
+    │   ├── StoreAccessError               wrong key, expired token, a permission that is missing, bucket read-only
+    │   ├── BucketMissingError             no such bucket, or it belongs to another account
+    │   ├── ConditionalWritesMissingError  the store cannot do `If-None-Match: *`, which the archive rests on
+    │   └── ChecksumError                ↻ what arrived is not what was sent
+    ├── IdentityError                      the archive belongs to another host or workspace
+    ├── ClockError                         this machine's clock and the API's differ by more than five minutes
+    ├── ManifestError                      a manifest that cannot be read, or a chain with a hole
+    ├── SpoolError                         the local spool
+    │   ├── SpoolLockedError             ↻ another process reads the same day on this machine
+    │   └── DiskFullError                  the spool is kept; free space and run again
+    └── VerificationError                  verify_archive found something wrong
+
+↻ marks ``transient = True``.
+"""
+
+from __future__ import annotations
+
+from ..api.errors import ArchiveError
+
+__all__ = ["ArchiveError", "BucketMissingError", "ChecksumError", "ClockError", "ConditionalWritesMissingError", "DiskFullError",
+           "IdentityError", "ManifestError", "SpoolError", "SpoolLockedError", "StoreAccessError", "StoreError",
+           "StoreUnavailableError", "VerificationError"]
+
+
+class StoreError(ArchiveError):
+    """The S3 store refused or failed."""
+
+
+class StoreUnavailableError(StoreError):
+    """No answer, or one that says "later"."""
+
+    transient = True
+
+
+class StoreAccessError(StoreError):
+    """The store knows who asks and says no, or does not accept who asks."""
+
+
+class BucketMissingError(StoreError):
+    """No such bucket, or it belongs to another account."""
+
+
+class ConditionalWritesMissingError(StoreError):
+    """The store cannot write with `If-None-Match: *`."""
+
+
+class ChecksumError(StoreError):
+    """What arrived is not what was sent."""
+
+    transient = True
+
+
+class IdentityError(ArchiveError):
+    """The archive belongs to another host or workspace."""
+
+
+class ClockError(ArchiveError):
+    """This machine's clock cannot be trusted against the API's."""
+
+
+class ManifestError(ArchiveError):
+    """A manifest cannot be read, or its chain has a hole."""
+
+
+class SpoolError(ArchiveError):
+    """The local spool cannot be used."""
+
+
+class SpoolLockedError(SpoolError):
+    """Another process on this machine is reading the same day."""
+
+    transient = True
+
+
+class DiskFullError(SpoolError):
+    """No space for the spool; what it holds is kept."""
+
+
+class VerificationError(ArchiveError):
+    """The archive is not whole or not unchanged."""

@@ -1,0 +1,175 @@
+"""The manifest: what one revision of one archived day holds, and how sure that is. Writing it is the commit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import ManifestError
+
+FORMAT_VERSION = 1
+
+Status = Literal["open", "sealed", "settled", "gap"]
+
+
+class _Part(BaseModel):
+    # Unknown fields of a newer tool survive being read by an older one.
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Source(_Part):
+    """Where the rows come from. A host or workspace_id that changes is an error; a pipeline_id may change."""
+
+    host: str
+    workspace: str
+    workspace_id: str | None = None
+    pipeline: str
+    """The pipeline's (or the index's) name."""
+    pipeline_id: str | None = None
+    kind: Literal["pipeline", "index"] = "pipeline"
+
+
+class TimeSpan(_Part):
+    """Half-open: start <= t < end. RFC 3339, UTC."""
+
+    start: str
+    end: str
+
+
+class Gap(TimeSpan):
+    """A stretch that was not read, and why.
+
+    Reasons: ``before-first-run`` (no fault), ``retention`` (no longer shown), ``not-over`` (the day was not over), ``pipeline-gone``,
+    ``unresolved-tie``, ``gateway-timeout``, ``time-budget``, ``cursor``, ``unreadable``, ``error``.
+    """
+
+    reason: str
+
+
+class Tie(TimeSpan):
+    """Rows of (nearly) one instant that could not be proven complete."""
+
+    rows: int
+    """Rows of it that were read and kept."""
+
+
+class Total(_Part):
+    """What the server's own `total` said; a cross-check, never the truth."""
+
+    reported: int | None = None
+    agrees: bool | None = None
+    """None where what `total` counts could not be told."""
+
+
+class File(_Part):
+    """One object of the archive."""
+
+    key: str
+    format: str
+    bytes: int
+    rows: int
+    sha256: str
+    """Hex, of the object's bytes."""
+    first: str | None = None
+    last: str | None = None
+
+
+class Previous(_Part):
+    """The revision before."""
+
+    key: str
+    sha256: str
+
+
+class ExceptionCount(_Part):
+    """One kind of exception seen in the day's rows."""
+
+    type: str
+    frame: str = ""
+    """Innermost frame, ``module:line``; empty where there was no trace."""
+    count: int
+    log_id: str = ""
+    """One row that shows it."""
+
+
+class Manifest(_Part):
+    """One revision of one day. Small: it grows with parts and gaps, not with rows."""
+
+    format_version: int = FORMAT_VERSION
+    tool_version: str = ""
+    source: Source
+    dt: str
+    """The UTC day, YYYY-MM-DD."""
+    revision: int
+    status: Status
+    span: TimeSpan
+    read_at: str
+    """When the read behind this revision began."""
+    rows: int = 0
+    errors: int = 0
+    """Rows whose level is error, critical or fatal, any case."""
+    rows_by_level: dict[str, int] = Field(default_factory=dict)
+    """Keys as they came."""
+    rows_by_origin: dict[str, int] = Field(default_factory=dict)
+    rows_by_hour: list[int] = Field(default_factory=lambda: [0] * 24)
+    errors_by_hour: list[int] = Field(default_factory=lambda: [0] * 24)
+    first: str | None = None
+    last: str | None = None
+    late_rows: int = 0
+    """Rows that this revision added to the day after it had been read whole."""
+    repeats_dropped: int = 0
+    total: Total = Field(default_factory=Total)
+    unresolved_ties: list[Tie] = Field(default_factory=list[Tie])
+    gaps: list[Gap] = Field(default_factory=list[Gap])
+    requests: int = 0
+    retries: int = 0
+    exceptions: list[ExceptionCount] = Field(default_factory=list[ExceptionCount])
+    """The commonest kinds first, at most 100."""
+    files: list[File] = Field(default_factory=list[File])
+    """Every object of the day, earlier revisions' included."""
+    previous: Previous | None = None
+    ended: bool = False
+    """True when the pipeline no longer exists: no day is expected after this one."""
+    redaction: str | None = None
+    """SHA-256 of the redaction policy the rows went through, where there was one."""
+    signature: str | None = None
+    """HMAC-SHA256 (hex) of the manifest's bytes without this field, where manifests are signed."""
+
+    @property
+    def final(self) -> bool:
+        """Whether no later run will change the day of itself."""
+        return self.status in {"settled", "gap"}
+
+    def to_bytes(self) -> bytes:
+        """The bytes to store: the same manifest always gives the same ones."""
+        return (self.model_dump_json(indent=1) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, body: bytes, key: str) -> Manifest:
+        """The manifest in an object.
+
+        Raises:
+            ManifestError: when it is none, or was written by a newer, incompatible tool; names `key`.
+        """
+        try:
+            manifest = cls.model_validate_json(body)
+        except ValidationError as error:
+            raise ManifestError(f"{key} is not a manifest: {error.errors(include_input=False)[0]['msg']}.",
+                                "Restore the object from a version or backup, or move it away and run again.") from error
+        if manifest.format_version > FORMAT_VERSION:
+            raise ManifestError(f"{key} has format version {manifest.format_version}; this tool knows up to {FORMAT_VERSION}.",
+                                "Upgrade prefect-deepset.")
+        return manifest
+
+
+def sha256_hex(body: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def add_counts(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """The sum, keys sorted."""
+    return {key: one.get(key, 0) + other.get(key, 0) for key in sorted({*one, *other})}
