@@ -100,7 +100,9 @@ class StatusError(ApiError):
         retry_after: seconds the server asked to wait, or None.
     """
 
-    def __init__(self, problem: str = "", advice: str = "", where: str = "", status: int = 0, retry_after: float | None = None) -> None:
+    def __init__(
+        self, problem: str = "", advice: str = "", where: str = "", status: int = 0, retry_after: float | None = None
+    ) -> None:
         super().__init__(problem, advice, where)
         self.args = (problem, advice, where, status, retry_after)  # what pickle hands back to __init__
         self.status = status

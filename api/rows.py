@@ -166,7 +166,8 @@ def _decode_row_slowly(raw: bytes) -> Row:
         instant = parse_instant(logged_at)
     except ValueError as error:
         raise ResponseError("A log row's `logged_at` is not a time.") from error
-    return Row(instant, _text(log_id), _text(fields.get("level")), _text(fields.get("origin")), raw, _exceptions(fields.get("exceptions")))
+    level, origin = _text(fields.get("level")), _text(fields.get("origin"))
+    return Row(instant, _text(log_id), level, origin, raw, _exceptions(fields.get("exceptions")))
 
 
 def _text(value: object) -> str:
@@ -186,7 +187,10 @@ def _exceptions(value: object) -> tuple[tuple[str, str], ...]:
             continue
         exception = cast("dict[str, Any]", item)
         trace = exception.get("trace")
-        frame: Any = cast("list[Any]", trace)[-1] if isinstance(trace, list) and trace else None
-        place = f"{_text(frame.get('name'))}:{_text(frame.get('line_number'))}" if isinstance(frame, dict) else ""
+        frames = cast("list[object]", trace) if isinstance(trace, list) else []
+        place = ""
+        if frames and isinstance(frames[-1], dict):
+            frame = cast("dict[str, Any]", frames[-1])
+            place = f"{_text(frame.get('name'))}:{_text(frame.get('line_number'))}"
         found.append((_text(exception.get("type")), place))
     return tuple(found)

@@ -79,7 +79,8 @@ def to_instant(value: datetime | str, name: str) -> int:
         try:
             return parse_instant(value)
         except ValueError as error:
-            raise InvalidInputError(f"`{name}` is not a time: {value[:40]!r}.", "Give RFC 3339, such as 2026-01-31T00:00:00Z.") from error
+            advice = "Give RFC 3339, such as 2026-01-31T00:00:00Z."
+            raise InvalidInputError(f"`{name}` is not a time: {value[:40]!r}.", advice) from error
     if not isinstance(value, datetime):  # pyright: ignore[reportUnnecessaryIsInstance] - users call without a type checker
         raise InvalidInputError(f"`{name}` is not a datetime.", "Give a datetime with a time zone, or RFC 3339 text.")
     if value.tzinfo is None:

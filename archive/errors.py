@@ -12,6 +12,7 @@
     ├── IdentityError                      the archive belongs to another host or workspace
     ├── ClockError                         this machine's clock and the API's differ by more than five minutes
     ├── ManifestError                      a manifest that cannot be read, or a chain with a hole
+    ├── PartError                          a part that is missing, cut short, or does not hold rows
     ├── SpoolError                         the local spool
     │   ├── SpoolLockedError             ↻ another process reads the same day on this machine
     │   └── DiskFullError                  the spool is kept; free space and run again
@@ -24,9 +25,9 @@ from __future__ import annotations
 
 from ..api.errors import ArchiveError
 
-__all__ = ["ArchiveError", "BucketMissingError", "ChecksumError", "ClockError", "ConditionalWritesMissingError", "DiskFullError",
-           "IdentityError", "ManifestError", "SpoolError", "SpoolLockedError", "StoreAccessError", "StoreError",
-           "StoreUnavailableError", "VerificationError"]
+__all__ = ["ArchiveError", "BucketMissingError", "ChecksumError", "ClockError", "ConditionalWritesMissingError",
+           "DiskFullError", "IdentityError", "ManifestError", "PartError", "SpoolError", "SpoolLockedError", "StoreAccessError",
+           "StoreError", "StoreUnavailableError", "VerificationError"]
 
 
 class StoreError(ArchiveError):
@@ -67,6 +68,10 @@ class ClockError(ArchiveError):
 
 class ManifestError(ArchiveError):
     """A manifest cannot be read, or its chain has a hole."""
+
+
+class PartError(ArchiveError):
+    """A part is missing, cut short, or does not hold rows."""
 
 
 class SpoolError(ArchiveError):

@@ -42,8 +42,8 @@ class TimeSpan(_Part):
 class Gap(TimeSpan):
     """A stretch that was not read, and why.
 
-    Reasons: ``before-first-run`` (no fault), ``retention`` (no longer shown), ``not-over`` (the day was not over), ``pipeline-gone``,
-    ``unresolved-tie``, ``gateway-timeout``, ``time-budget``, ``cursor``, ``unreadable``, ``error``.
+    Reasons: ``before-first-run`` (no fault), ``retention`` (no longer shown), ``not-over`` (the day was not over),
+    ``pipeline-gone``, ``unresolved-tie``, ``gateway-timeout``, ``time-budget``, ``cursor``, ``unreadable``, ``error``.
     """
 
     reason: str
