@@ -1,0 +1,17 @@
+"""Servers shared by the whole session. Fixtures of one room only live in that room's own conftest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .servers.ministack import S3Handle, start_ministack
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Handle]:
+    """A running S3 server; `s3.bucket()` and `s3.store()` give each test its own bucket."""
+    handle = start_ministack(tmp_path_factory.mktemp("s3"))
+    yield handle
+    handle.server.stop()
