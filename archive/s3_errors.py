@@ -1,7 +1,7 @@
 """What botocore raises, as this project's errors. The one place that says which S3 answer means what.
 
-Text from a server is never passed on: some stores quote the access key in it. What is shown is the error's code, the HTTP status,
-the request id and, where the answer names one, the missing permission.
+Text from a server is never passed on: some stores quote the access key in it. What is shown is the error's code, the HTTP
+status, the request id and, where the answer names one, the missing permission.
 """
 
 from __future__ import annotations
@@ -36,24 +36,91 @@ class Place(NamedTuple):
         return f"s3://{self.bucket}/{self.key}" if self.key else f"s3://{self.bucket}"
 
 
+class _Meaning(NamedTuple):
+    kind: type[DeepsetError]
+    problem: str
+    advice: str
+
+
 PRECONDITION = frozenset({"PreconditionFailed", "412"})
 CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 MISSING_KEY = frozenset({"NoSuchKey", "404", "NotFound"})
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"})
-_DIGEST = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
-_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"})
-_KEY_PAIR = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "UnrecognizedClientException",
-                       "InvalidToken", "AuthFailure", "NotSignedUp", "InvalidSecurity", "MissingSecurityHeader", "401"})
-_REGION = frozenset({"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException",
-                     "301", "307"})
-_SLOW = frozenset({"SlowDown", "SlowDownRead", "SlowDownWrite", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests",
-                   "RequestLimitExceeded", "BandwidthLimitExceeded", "InternalError", "ServiceUnavailable", "Busy"})
-_NO_CREDENTIALS = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.TokenRetrievalError,
-                   boto.SSOError, boto.UnauthorizedSSOTokenError, boto.ProfileNotFound, boto.NoAuthTokenError,
-                   boto.RefreshWithMFAUnsupportedError, boto.InvalidConfigError, boto.ConfigNotFound)
-_SETTINGS = (boto.ParamValidationError, boto.NoRegionError, boto.InvalidRegionError, boto.UnknownEndpointError,
-             boto.EndpointProviderError, boto.UnsupportedS3ConfigurationError, boto.UnsupportedS3ArnError)
-_LATER = "The run goes on where it stopped when it is started again."
+
+_UNAVAILABLE = _Meaning(StoreUnavailableError, "The store could not do it now.",
+                        "The run goes on where it stopped when it is started again.")
+_REFUSED = _Meaning(StoreError, "The store refused {action}.", "Look the code up in the store's documentation.")
+_NO_BUCKET = _Meaning(BucketMissingError, "There is no bucket {bucket!r} at this store.",
+                      "Create it, or correct the bucket's name and the endpoint.")
+_NOT_IMPLEMENTED = _Meaning(
+    ConditionalWritesMissingError,
+    "This store lacks conditional writes (PUT with `If-None-Match: *`), so two runs could overwrite each other.",
+    "Use a store that has them; docs/s3-stores.md says which do, and what to do otherwise. If KMS, tags or a storage class are "
+    "set on the archive, try without them first: a store may lack those instead.")
+_WRONG_REGION = _Meaning(StoreAccessError, "The bucket {bucket!r} is in another region than the settings say.",
+                         "Set region_name in the credentials block.")
+_NOT_ALLOWED = _Meaning(StoreAccessError, "The store does not allow {action}.",
+                        "Grant {action} to these credentials (IAM policy, bucket policy, KMS key policy), and check the expected "
+                        "bucket owner if one is set.")
+_KMS = _Meaning(StoreAccessError, "The KMS key cannot be used.",
+                "Check that it exists, is enabled, is in the bucket's region, and that its policy grants "
+                "kms:GenerateDataKey and kms:Decrypt.")
+
+_BY_CODE: dict[frozenset[str], _Meaning] = {
+    frozenset({"NoSuchBucket"}): _NO_BUCKET,
+    frozenset({"NotImplemented", "501"}): _NOT_IMPLEMENTED,
+    frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}): _Meaning(
+        ChecksumError, "The store received other bytes than were sent.",
+        "Look at the network or proxy between, and run again."),
+    frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"}): _Meaning(
+        ClockError, "The store refuses requests because this machine's clock is wrong.", "Set the clock (NTP) and run again."),
+    EXPIRED: _Meaning(
+        StoreAccessError, "The store's credentials have expired.",
+        "Renew them in the credentials block, or use ones that refresh themselves (a role)."),
+    frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "UnrecognizedClientException",
+               "AuthFailure", "InvalidToken", "NotSignedUp", "InvalidSecurity", "MissingSecurityHeader", "401"}): _Meaning(
+        StoreAccessError, "The store does not accept these credentials.",
+        "Check the access key, its secret, and that the endpoint is the one they belong to."),
+    frozenset({"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException",
+               "301", "307"}): _WRONG_REGION,
+    frozenset({"InvalidObjectState"}): _Meaning(
+        StoreError, "The object lies in an archive storage class and cannot be read at once.",
+        "Restore it first, and let lifecycle rules move only what is no longer read."),
+    frozenset({"KeyTooLongError"}): _Meaning(
+        StoreError, "The names of workspace and pipeline make a key that is too long for S3 (1,024 bytes).",
+        "Use a shorter prefix."),
+    CONFLICT | {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded",
+                "BandwidthLimitExceeded", "InternalError", "ServiceUnavailable"}: _UNAVAILABLE,
+}
+
+_NO_CREDENTIALS = _Meaning(
+    StoreAccessError, "There are no usable credentials for the store.",
+    "Fill in the access key and secret of the credentials block, or give the worker a role or profile.")
+_BAD_SETTINGS = _Meaning(
+    InvalidInputError, "The store's settings are not valid.",
+    "Check the bucket's name, the endpoint URL and region_name; a bucket is a name such as my-logs, not a URL.")
+_SPOILT = _Meaning(
+    ChecksumError, "The bytes read do not have the checksum the store keeps for them.",
+    "Run again; if it stays, verify the archive.")
+_TLS = _Meaning(
+    StoreError, "The store's TLS certificate was not accepted.",
+    "Check the endpoint's name, and the CA bundle or `verify` in the credentials block's client parameters.")
+_NO_ANSWER = _Meaning(
+    StoreUnavailableError, "The store did not answer, or the connection broke.",
+    "Check that the endpoint is reachable. The run goes on where it stopped when it is started again.")
+
+_CLIENT_FAILED = _Meaning(StoreError, "The S3 client could not do {action}.", "Look the error's name up in botocore's documentation.")
+
+_BY_CLASS: dict[tuple[type[BotoCoreError], ...], _Meaning] = {
+    (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.TokenRetrievalError,
+     boto.SSOError, boto.UnauthorizedSSOTokenError, boto.ProfileNotFound, boto.NoAuthTokenError,
+     boto.RefreshWithMFAUnsupportedError, boto.InvalidConfigError, boto.ConfigNotFound, boto.LoginError): _NO_CREDENTIALS,
+    (boto.ParamValidationError, boto.NoRegionError, boto.InvalidRegionError, boto.UnknownEndpointError,
+     boto.EndpointProviderError, boto.UnsupportedS3ConfigurationError, boto.UnsupportedS3ArnError): _BAD_SETTINGS,
+    (boto.FlexibleChecksumError,): _SPOILT,
+    (boto.SSLError,): _TLS,  # before its base class
+    (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, boto.MetadataRetrievalError): _NO_ANSWER,
+}
 
 
 def code_of(error: Exception) -> str:
@@ -73,69 +140,42 @@ def status_of(error: Exception) -> int:
 
 def explain(error: ClientError | BotoCoreError, place: Place) -> DeepsetError:
     """The error to raise for what botocore raised at `place`; its ``transient`` says whether to try again."""
-    return _explain_answer(error, place) if isinstance(error, ClientError) else _explain_client(error, place)
+    if isinstance(error, ClientError):
+        return _error(_meaning_of_answer(error, place), place, _details(error), _permissions(error, place))
+    meaning = next((meaning for classes, meaning in _BY_CLASS.items() if isinstance(error, classes)), _CLIENT_FAILED)
+    return _error(meaning, place, type(error).__name__)
 
 
-def _explain_answer(error: ClientError, place: Place) -> DeepsetError:
-    code, status, where = code_of(error), status_of(error), f"{place}, {_details(error)}"
-    if code == "NoSuchBucket" or (code in MISSING_KEY and not place.key):
-        return BucketMissingError(f"There is no bucket {place.bucket!r} at this store.",
-                                  "Create it, or correct the bucket's name and the endpoint.", where)
-    if status == 501 or code == "NotImplemented":
-        return not_implemented(place, where)
-    if code in _DIGEST:
-        return ChecksumError("The store received other bytes than were sent.", "Look at the network or proxy between, and run again.", where)
-    if code in _CLOCK:
-        return ClockError("The store refuses requests because this machine's clock is wrong.", "Set the clock (NTP) and run again.", where)
-    if code in _SLOW or status in {408, 429} or status >= 500 or code in CONFLICT:
-        return StoreUnavailableError("The store could not do it now.", _LATER, where)
-    if code in _REGION:
-        return _wrong_region(error, place, where)
-    return _refused(error, place, code, where) or StoreError(
-        f"The store refused {place.action}.", "Look the code up in the store's documentation.", where)
+def overwritten(place: Place) -> DeepsetError:
+    """The error for a store that accepted what it was told to refuse."""
+    return _error(_NOT_IMPLEMENTED, place, "it overwrote an object")
 
 
-def _refused(error: ClientError, place: Place, code: str, where: str) -> DeepsetError | None:
-    """The answers that are about who asks and what they may do."""
-    if code in EXPIRED:
-        return StoreAccessError("The store's credentials have expired.", "Renew them in the credentials block, or use ones that refresh "
-                                "themselves (a role).", where)
-    if code in _KEY_PAIR:
-        return StoreAccessError("The store does not accept these credentials.", "Check the access key, its secret, and that the endpoint "
-                                "is the one they belong to.", where)
+def _error(meaning: _Meaning, place: Place, details: str, action: str = "") -> DeepsetError:
+    given = {"action": action or place.action, "bucket": place.bucket}
+    return meaning.kind(meaning.problem.format(**given), meaning.advice.format(**given), f"{place}: {details}")
+
+
+def _meaning_of_answer(error: ClientError, place: Place) -> _Meaning:
+    code, status = code_of(error), status_of(error)
+    known = next((meaning for codes, meaning in _BY_CODE.items() if code in codes), None)
+    if known is not None:
+        return known
+    if code in MISSING_KEY and not place.key:
+        return _NO_BUCKET
     if code.startswith("KMS."):
-        return StoreAccessError("The KMS key cannot be used.", "Check that it exists, is enabled, is in the bucket's region, and that its "
-                                "policy grants kms:GenerateDataKey and kms:Decrypt.", where)
-    if code == "InvalidObjectState":
-        return StoreError("The object lies in an archive storage class and cannot be read at once.", "Restore it first, and let lifecycle "
-                          "rules move only what is no longer read.", where)
-    if status_of(error) == 403:
-        needed = _permissions(error, place)
-        return StoreAccessError(f"The store does not allow {needed}.", f"Grant {needed} to these credentials (IAM policy, bucket policy, "
-                                "KMS key policy), and check the expected bucket owner if one is set.", where)
-    return None
-
-
-def not_implemented(place: Place, where: str = "") -> ConditionalWritesMissingError:
-    """The store said 501, or overwrote what it was told not to overwrite."""
-    return ConditionalWritesMissingError(
-        "This store lacks conditional writes (PUT with `If-None-Match: *`), without which two runs could overwrite each other's rows.",
-        "Use a store that has them; docs/s3-stores.md lists which do, and what to do otherwise. If KMS, tags or a storage class are "
-        "set on the archive, try without them first: a store may lack those instead.", where or str(place))
-
-
-def _wrong_region(error: ClientError, place: Place, where: str) -> StoreError:
-    headers: dict[str, str] = dict(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
-    region = re.sub(r"[^\w-]", "", headers.get("x-amz-bucket-region", ""))[:40]
-    named = f" It is in {region}." if region else ""
-    return StoreAccessError(f"The bucket {place.bucket!r} is in another region than the credentials' settings say.{named}",
-                            "Set region_name in the credentials block.", where)
+        return _KMS
+    if status == 403:
+        return _NOT_ALLOWED
+    if status == 501:
+        return _NOT_IMPLEMENTED
+    return _UNAVAILABLE if status in {408, 429} or status >= 500 else _REFUSED
 
 
 def _permissions(error: ClientError, place: Place) -> str:
     """``kms:GenerateDataKey`` where the answer names it, else the action that was tried."""
     answer: dict[str, Any] = dict(error.response.get("Error", {}))
-    named = re.search(r"\b(?:s3|s3-object-lambda|kms):[A-Z]\w{2,60}", str(answer.get("Message", "")))
+    named = re.search(r"\b(?:s3|kms|sts):[A-Z][A-Za-z]{2,60}", str(answer.get("Message", "")))
     if named:
         return named[0]
     # Without s3:ListBucket, S3 answers 403 instead of 404 for a key that does not exist.
@@ -143,23 +183,9 @@ def _permissions(error: ClientError, place: Place) -> str:
 
 
 def _details(error: ClientError) -> str:
-    request = re.sub(r"[^\w+/=-]", "", str(error.response.get("ResponseMetadata", {}).get("RequestId", "")))[:60]
-    return f"{code_of(error) or 'no code'}, HTTP {status_of(error)}" + (f", request id {request}" if request else "")
-
-
-def _explain_client(error: BotoCoreError, place: Place) -> DeepsetError:
-    kind = type(error).__name__
-    where = f"{place}, {kind}"
-    if isinstance(error, _NO_CREDENTIALS):
-        return StoreAccessError("There are no usable credentials for the store.", "Fill in the access key and secret of the credentials "
-                                "block, or give the worker a role or profile.", where)
-    if isinstance(error, _SETTINGS):
-        return InvalidInputError("The store's settings are not valid.", "Check the bucket's name, the endpoint URL and region_name; "
-                                 "a bucket is a name such as my-logs, not a URL.", where)
-    if isinstance(error, boto.FlexibleChecksumError):
-        return ChecksumError("The bytes read do not have the checksum the store keeps for them.", "Run again; if it stays, verify "
-                             "the archive.", where)
-    if isinstance(error, boto.SSLError):
-        return StoreError("The store's TLS certificate was not accepted.", "Check the endpoint's name, and the CA bundle or `verify` in "
-                          "the credentials block's client parameters.", where)
-    return StoreUnavailableError("The store did not answer, or the connection broke.", f"Check that the endpoint is reachable. {_LATER}", where)
+    answer: dict[str, Any] = dict(error.response.get("ResponseMetadata", {}))
+    headers: dict[str, str] = dict(answer.get("HTTPHeaders", {}))
+    region = re.sub(r"[^\w-]", "", headers.get("x-amz-bucket-region", ""))[:40]
+    request = re.sub(r"[^\w+/=-]", "", str(answer.get("RequestId", "")))[:60]
+    return (f"{code_of(error) or 'no code'}, HTTP {status_of(error)}" + (f", request id {request}" if request else "")
+            + (f", the bucket's region is {region}" if region else ""))

@@ -20,7 +20,7 @@ from ..api.errors import DeepsetError, InvalidInputError
 from .errors import ChecksumError, StoreUnavailableError
 from .manifest import sha256_hex
 from .objects import ObjectInfo
-from .s3_errors import CONFLICT, EXPIRED, MISSING_KEY, PRECONDITION, Place, code_of, explain, not_implemented, status_of
+from .s3_errors import CONFLICT, EXPIRED, MISSING_KEY, PRECONDITION, Place, code_of, explain, overwritten, status_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -42,8 +42,8 @@ def s3_config(checksum_mode: Literal["when_required", "when_supported"] = "when_
     """The botocore configuration for an `S3Store`'s client: bounded waits, and retries with backoff for what passes.
 
     Args:
-        checksum_mode: ``when_required`` for stores that stumble over boto3's default checksums. The archive's own SHA-256 goes with
-            every object either way.
+        checksum_mode: ``when_required`` for stores that stumble over boto3's default checksums. The archive's own SHA-256 goes
+            with every object either way.
         addressing_style: ``path`` for stores whose buckets have no host name of their own.
         max_connections: requests in flight at most.
     """
@@ -55,12 +55,12 @@ def s3_config(checksum_mode: Literal["when_required", "when_supported"] = "when_
 class S3Store:
     """An `ObjectStore` in a bucket. Safe to use from several threads.
 
-    It writes with `If-None-Match: *` only, deletes nothing, and trusts neither ETags nor a PUT's reply. The first write of a store
-    object also asks whether the store honours the condition (see `check`), since one that ignores it would overwrite silently.
+    It writes with `If-None-Match: *` only, deletes nothing, and trusts neither ETags nor a PUT's reply. Before its first write
+    it asks whether the store honours the condition (as `check` does), since one that ignores it would overwrite silently.
 
     Args:
-        client: a boto3 S3 client, or a function that makes one (called once, and again when the store says that the credentials expired).
-            Make it with `s3_config`.
+        client: a boto3 S3 client, or a function that makes one (called once, and again when the store says that the credentials
+            expired). Make it with `s3_config`.
         bucket: its name, or the ARN of an access point.
         prefix: the archive's folder in the bucket; slashes around it do not matter.
         sse_kms_key_id: encrypt with this KMS key; None leaves it to the bucket's default.
@@ -73,9 +73,9 @@ class S3Store:
         InvalidInputError: `bucket` or `prefix` cannot be one.
     """
 
-    def __init__(self, client: S3Client | Callable[[], S3Client], bucket: str, prefix: str = "", *, sse_kms_key_id: str | None = None,
-                 storage_class: str | None = None, tags: Mapping[str, str] | None = None, expected_bucket_owner: str | None = None,
-                 sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, client: S3Client | Callable[[], S3Client], bucket: str, prefix: str = "", *,
+                 sse_kms_key_id: str | None = None, storage_class: str | None = None, tags: Mapping[str, str] | None = None,
+                 expected_bucket_owner: str | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
         if not _BUCKET.fullmatch(bucket):
             raise InvalidInputError(f"{bucket!r} cannot be a bucket.", "Give its name alone, such as my-logs, not a URL.")
         self.bucket = bucket
@@ -171,7 +171,7 @@ class S3Store:
         self._proven = False
         self._prove_conditional_writes()
         if self.get(self._check_key()) != WRITE_CHECK_BODY:
-            raise ChecksumError("What was written was not read back.", "Check that nothing else writes there, and the store's health.",
+            raise ChecksumError("What was written was not read back.", "Check that nothing else writes there.",
                                 str(Place("s3:GetObject", self.bucket, self._check_key())))
 
     def _check_key(self) -> str:
@@ -181,14 +181,14 @@ class S3Store:
         with self._proving:
             if self._proven:
                 return
-            written = [self._put(self._check_key(), WRITE_CHECK_BODY, sha256=sha256_hex(WRITE_CHECK_BODY), size=len(WRITE_CHECK_BODY),
-                                 content_type="text/plain")]
-            if written[0]:  # the key was free, or the store overwrites: the second try tells
-                written.append(self._put(self._check_key(), WRITE_CHECK_BODY, sha256=sha256_hex(WRITE_CHECK_BODY),
-                                         size=len(WRITE_CHECK_BODY), content_type="text/plain"))
-            if written[-1]:
-                raise not_implemented(Place("s3:PutObject", self.bucket, self._check_key()))
+            # Written once, the key was free, or the store overwrites: the second try tells.
+            if self._put_check() and self._put_check():
+                raise overwritten(Place("s3:PutObject", self.bucket, self._check_key()))
             self._proven = True
+
+    def _put_check(self) -> bool:
+        return self._put(self._check_key(), WRITE_CHECK_BODY, sha256=sha256_hex(WRITE_CHECK_BODY), size=len(WRITE_CHECK_BODY),
+                         content_type="text/plain")
 
     def _put(self, key: str, body: bytes | BinaryIO, *, sha256: str, size: int, content_type: str) -> bool:
         place = Place("s3:PutObject", self.bucket, key)
@@ -201,12 +201,13 @@ class S3Store:
         def put(client: S3Client) -> object:
             if not isinstance(body, bytes):
                 body.seek(0)
-            return client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentLength=size, ContentType=content_type, IfNoneMatch="*",
-                                     ChecksumSHA256=checksum, Metadata={"sha256": sha256}, **self._options)
+            return client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentLength=size, ContentType=content_type,
+                                     IfNoneMatch="*", ChecksumSHA256=checksum, Metadata={"sha256": sha256}, **self._options)
 
         # 409: another conditional write to the key was under way. A body spoilt on its way is worth another try as well.
-        attempts = tenacity.Retrying(retry=tenacity.retry_if_exception(_conflict_or_spoilt), stop=tenacity.stop_after_attempt(PUT_ATTEMPTS),
-                                     wait=tenacity.wait_random_exponential(multiplier=0.1, max=3), sleep=self._sleep, reraise=True)
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_conflict_or_spoilt), stop=tenacity.stop_after_attempt(PUT_ATTEMPTS),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=3), sleep=self._sleep, reraise=True)
         try:
             attempts(self._ask, place, put, PRECONDITION | CONFLICT)
         except ClientError as error:
@@ -218,7 +219,8 @@ class S3Store:
     def _pages(self, prefix: str, **options: Any) -> Iterator[Any]:
         place = Place("s3:ListBucket", self.bucket)
         client = self._client(place)
-        pages = iter(client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **options, **self._owner))
+        paginator = client.get_paginator("list_objects_v2")
+        pages = iter(paginator.paginate(Bucket=self.bucket, Prefix=prefix, **options, **self._owner))
         while True:
             try:
                 page = next(pages, None)
@@ -234,14 +236,15 @@ class S3Store:
             if self._factory is not None and (self._made is None or self._made is stale):
                 try:
                     self._made = self._factory()
-                except BotoCoreError as error:
+                except (ClientError, BotoCoreError) as error:
                     raise explain(error, place) from None
                 except ValueError as error:
                     if isinstance(error, DeepsetError):
                         raise
                     raise InvalidInputError("The store's endpoint is not valid.", "Give a URL such as https://s3.example.com.",
                                             str(place)) from None
-            assert self._made is not None
+            if self._made is None:
+                raise AssertionError  # without a factory, a client was given
             return self._made
 
     def _ask(self, place: Place, call: Callable[[S3Client], _Answer], expected: frozenset[str] = frozenset()) -> _Answer:

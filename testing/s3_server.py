@@ -21,12 +21,11 @@ import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -59,8 +58,9 @@ def find_ministack() -> Path:
     on_path = None if told else shutil.which("ministack")
     if on_path:
         return Path(on_path)
-    raise FileNotFoundError(f"ministack was not found in {', '.join(map(str, venvs))}. Run `make .venv-s3`, or install it in a virtual "
-                            "environment of its own (`pip install ministack==1.5.33`) and name that in PREFECT_DEEPSET_S3_VENV.")
+    raise FileNotFoundError(f"ministack was not found in {', '.join(map(str, venvs))}. Run `make .venv-s3`, or install it in a "
+                            "virtual environment of its own (`pip install ministack==1.5.33`) and name that in "
+                            "PREFECT_DEEPSET_S3_VENV.")
 
 
 def free_port() -> int:
@@ -91,7 +91,7 @@ class EmbeddedS3:
         self.secret_key = ""
         self.region = REGION
 
-    def __enter__(self) -> EmbeddedS3:
+    def __enter__(self) -> Self:
         """Starts the server."""
         return self.start()
 
@@ -102,7 +102,7 @@ class EmbeddedS3:
     def __repr__(self) -> str:
         return f"EmbeddedS3({self.endpoint_url!r})"
 
-    def start(self) -> EmbeddedS3:
+    def start(self) -> Self:
         """Starts the server and makes a user who may do everything in S3.
 
         Raises:
@@ -131,8 +131,9 @@ class EmbeddedS3:
         from botocore.config import Config  # noqa: PLC0415 - as above
 
         # The server accepts its root key whatever the signature, so the secret does not matter.
-        iam = boto3.session.Session().client("iam", endpoint_url=self.endpoint_url, region_name=REGION, config=Config(proxies={}),
-                                             aws_access_key_id=self._root_key, aws_secret_access_key="unchecked")  # noqa: S106
+        iam = boto3.session.Session().client(
+            "iam", endpoint_url=self.endpoint_url, region_name=REGION, config=Config(proxies={}),
+            aws_access_key_id=self._root_key, aws_secret_access_key="unchecked")  # noqa: S106 - as said
         try:
             iam.create_user(UserName=name)
             iam.put_user_policy(UserName=name, PolicyName="only", PolicyDocument=json.dumps(policy))
@@ -149,7 +150,8 @@ class EmbeddedS3:
         who = key or AccessKey(self.access_key, self.secret_key)
         return boto3.session.Session().client(
             "s3", endpoint_url=endpoint_url or self.endpoint_url, region_name=REGION, aws_access_key_id=who.access_key,
-            aws_secret_access_key=who.secret_key, config=Config(**{"s3": {"addressing_style": "path"}, "proxies": {}, **config}))
+            aws_secret_access_key=who.secret_key,
+            config=Config(**{"s3": {"addressing_style": "path"}, "proxies": {}, **config}))
 
     def create_bucket(self, name: str, **options: Any) -> str:
         """Makes a bucket and returns its name; `options` are those of boto3's `create_bucket`."""
@@ -162,16 +164,19 @@ class EmbeddedS3:
 
     def _launch(self, executable: Path, port: int) -> bool:
         """Whether a server of ours answers on `port`."""
-        kept = {name: value for name, value in os.environ.items() if name in {"PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH"}}
+        inherited = {"PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH"}  # no AWS_..., which would steer the server
+        kept = {name: value for name, value in os.environ.items() if name in inherited}
         settings = {
             "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3,iam,sts", "AUTH": "true",
             "AWS_ACCESS_KEY_ID": self._root_key, "AWS_SECRET_ACCESS_KEY": "unchecked", "HOME": str(self.directory),
-            "S3_PERSIST": "1", "S3_DATA_DIR": str(self.directory / "s3"), "PERSIST_STATE": "1", "STATE_DIR": str(self.directory / "state"),
+            "S3_PERSIST": "1", "S3_DATA_DIR": str(self.directory / "s3"),
+            "PERSIST_STATE": "1", "STATE_DIR": str(self.directory / "state"),
             "SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0", "LOG_LEVEL": "WARNING",
         }
         with (self.directory / "server.log").open("ab") as log:
-            self._process = subprocess.Popen([str(executable)], env=kept | settings, cwd=self.directory, stdin=subprocess.DEVNULL,  # noqa: S603
-                                             stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(  # noqa: S603 - a path we found or were told
+                [str(executable)], env=kept | settings, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT)
         self.endpoint_url = f"http://127.0.0.1:{port}"
         return self._wait_until_ready(self._process)
 
@@ -179,7 +184,7 @@ class EmbeddedS3:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy for the world is none for loopback
         end = time.monotonic() + READY_SECONDS
         while time.monotonic() < end and process.poll() is None:
-            with contextlib.suppress(OSError, urllib.error.URLError), opener.open(f"{self.endpoint_url}/_ministack/health", timeout=5):
+            with contextlib.suppress(OSError), opener.open(f"{self.endpoint_url}/_ministack/health", timeout=5):
                 # When another server had taken the port meanwhile, ours ends; that one would not know our root key.
                 return process.poll() is None
             time.sleep(0.03)

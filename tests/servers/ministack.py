@@ -42,8 +42,8 @@ class S3Handle:
         """A new IAM user who may do only what `policy` says."""
         return self.server.add_user(f"user-{secrets.token_hex(6)}", policy)
 
-    def store(self, bucket: str | None = None, prefix: str = "", *, key: AccessKey | None = None, endpoint_url: str | None = None,
-              **options: Any) -> S3Store:
+    def store(self, bucket: str | None = None, prefix: str = "", *, key: AccessKey | None = None,
+              endpoint_url: str | None = None, **options: Any) -> S3Store:
         """A store with waits of no length, in a new bucket unless one is named."""
         config = s3_config(addressing_style="path")
         client = self.client(key, endpoint_url=endpoint_url, **config._user_provided_options)  # type: ignore[attr-defined]
