@@ -1,0 +1,286 @@
+"""The deepset API's endpoints, typed. Sync, thread-safe, no retries: who reads a span decides what to ask again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import quote
+
+import httpx
+
+from .connection import Connection
+from .credentials import Secret
+from .errors import (
+    ApiError,
+    InvalidInputError,
+    NoLogsError,
+    NotFoundError,
+    PipelineNotFoundError,
+    ResponseError,
+    WorkspaceNotFoundError,
+)
+from .models import Pipeline, Workspace, parse_pipeline, parse_pipelines, parse_workspaces
+from .rows import Page, decode_page
+from .sources import LogSource
+from .statuses import shown
+from .times import format_instant
+from .urls import DEFAULT_BASE_URL, check_name
+
+__all__ = ["DEFAULT_BASE_URL", "MAX_LIMIT", "DeepsetClient", "Order"]
+
+Order = Literal["DESC", "ASC"]
+
+MAX_LIMIT = 100
+"""Rows a page can have at most, by the contract."""
+
+_NAMES_ADVICE = "Check the names of workspace and pipeline, and that the key belongs to this workspace's organization."
+
+
+class DeepsetClient:
+    """Reads from one deepset platform with one key.
+
+    A context manager; `close` ends its connections. It holds sockets and does not pickle: make one where it is needed.
+
+    Example::
+
+        with DeepsetClient(api_key) as client:
+            names = [pipeline.name for pipeline in client.pipelines("production")]
+
+    Args:
+        api_key: ``api_...``, plain or as pydantic's ``SecretStr``; blanks around it are dropped.
+        base_url: the platform's address: bare host, ``/api`` or ``/api/v1``, with or without a trailing slash. Plain http is
+            for this machine only.
+        transport: what carries the requests instead of the network.
+        max_connections: how many requests can be under way at once; a further one waits.
+        clock: seconds since 1970 by this machine.
+
+    Raises:
+        InvalidInputError: a key or URL that cannot be used. Nothing was asked.
+    """
+
+    def __init__(self, api_key: str | Secret, base_url: str = DEFAULT_BASE_URL, *, transport: httpx.BaseTransport | None = None,
+                 max_connections: int = 32, clock: Callable[[], float] = time.time) -> None:
+        self._connection = Connection(api_key, base_url, transport=transport, max_connections=max_connections, clock=clock)
+
+    def __repr__(self) -> str:
+        return f"DeepsetClient({self.host!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; the client cannot be used any more."""
+        self._connection.close()
+
+    @property
+    def host(self) -> str:
+        """The platform's host, with the port where it is not the scheme's own."""
+        return self._connection.url.host
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds by which this machine's clock is ahead of the API's latest `Date`, good to a second.
+
+        None before the first answer.
+        """
+        return self._connection.clock_skew
+
+    def workspaces(self) -> list[Workspace]:
+        """The workspaces that the key sees.
+
+        Raises:
+            ApiError: no answer, or another one.
+        """
+        with self._placed(lambda: "the list of workspaces"):
+            return parse_workspaces(self._connection.get("/workspaces", lambda: "the list of workspaces"))
+
+    def pipelines(self, workspace: str) -> list[Pipeline]:
+        """All pipelines of a workspace, in the order the platform lists them, deleted ones left out.
+
+        Raises:
+            WorkspaceNotFoundError: no such workspace, or the key does not see it.
+            InvalidInputError: no name that a workspace can have.
+            ApiError: no answer, or another one.
+        """
+        target = f"/workspaces/{quote(check_name(workspace, 'workspace'), safe='')}/pipelines?limit={MAX_LIMIT}&page_number="
+        found: dict[str, Pipeline] = {}
+        number, has_more = 1, True
+        while has_more:
+            where = f"workspace {workspace!r}, page {number} of its pipelines"
+            with self._placed(lambda where=where: where):
+                try:
+                    page, has_more = parse_pipelines(self._connection.get(f"{target}{number}", lambda where=where: where))
+                except NotFoundError as error:
+                    raise self._workspace_missing(workspace, error) from error
+                known = len(found)
+                for pipeline in page:
+                    found.setdefault(pipeline.pipeline_id or pipeline.name, pipeline)
+                if has_more and len(found) == known:
+                    raise ResponseError("The list of pipelines says there is more and brings nothing new.")
+            number += 1
+        return [pipeline for pipeline in found.values() if not pipeline.deleted]
+
+    def pipeline(self, workspace: str, name: str) -> Pipeline:
+        """One pipeline.
+
+        Raises:
+            WorkspaceNotFoundError: no such workspace, or the key does not see it.
+            PipelineNotFoundError: no such pipeline, or it was deleted.
+            InvalidInputError: no names that can be asked for.
+            ApiError: no answer, or another one.
+        """
+        source = LogSource(workspace, name)
+        _check(source)
+        return self._described(source)
+
+    def logs_page(self, source: LogSource, *, after: int | None = None, limit: int = MAX_LIMIT, filter: str | None = None,  # noqa: A002
+                  order: Order = "DESC") -> Page:
+        """One page of logs in one request (one more on a 404, to tell what is missing).
+
+        Args:
+            source: the pipeline or index.
+            after: the cursor, nanoseconds since 1970; under ``DESC`` the page goes on to older rows. None begins at the newest.
+            limit: rows at most, 1 to 100.
+            filter: an OData expression, as `build_filter` makes it.
+            order: ``DESC`` newest first, ``ASC`` oldest first. What `after` means under ``ASC`` is unknown.
+
+        Raises:
+            NoLogsError: the pipeline exists and has no logs.
+            PipelineNotFoundError, WorkspaceNotFoundError: what the names name does not exist, or the key does not see it.
+            ResponseError: status 200 and no page (transient: never taken for the end).
+            InvalidInputError: `limit`, `order`, names or filter that cannot be asked for.
+            ApiError: no answer, or another one.
+        """
+        target = _logs_target(source, after, limit, filter, order)
+
+        def where() -> str:
+            return _page_place(source, after, limit, filter)
+
+        try:
+            body = self._connection.get(target, where)
+        except NotFoundError as error:
+            raise self._what_is_missing(source, error) from error
+        try:
+            return decode_page(body)
+        except ResponseError as error:
+            begins = shown(body, self._connection.redact)
+            raise ResponseError(f"{error.problem} It begins: {begins}" if begins else error.problem,
+                                "It is worth asking again.", where()) from error
+
+    @contextmanager
+    def logs_csv(self, source: LogSource, *, after: int | None = None, limit: int = MAX_LIMIT, filter: str | None = None,  # noqa: A002
+                 order: Order = "DESC") -> Generator[Iterator[str]]:
+        """The same as CSV: a context manager that gives the text line by line, line ends included, as it comes.
+
+        Whether the platform honours `limit` here is unknown: the answer can be all there is. Leaving the context early ends it.
+        Bytes that are no UTF-8 become lone surrogates (``surrogateescape``).
+
+        Raises:
+            ResponseError: the answer is no CSV by its content type.
+            DeepsetError: as `logs_page`, also while the lines are read.
+        """
+        target = _logs_target(source, after, limit, filter, order)
+        with ExitStack() as stack:
+            try:
+                opened = self._connection.stream_csv(target, lambda: _page_place(source, after, limit, filter))
+                pieces = stack.enter_context(opened)
+            except NotFoundError as error:
+                raise self._what_is_missing(source, error) from error
+            yield _lines(pieces)
+
+    def _described(self, source: LogSource) -> Pipeline:
+        with self._placed(lambda: str(source)):
+            try:
+                pipeline = parse_pipeline(self._connection.get(source.path, lambda: str(source)))
+            except NotFoundError as error:
+                raise self._source_missing(source, error) from error
+        if pipeline.deleted:
+            raise PipelineNotFoundError(f"The {source.kind} was deleted.", "Leave it out; what was archived stays.",
+                                        str(source), 404)
+        return pipeline
+
+    def _what_is_missing(self, source: LogSource, error: NotFoundError) -> ApiError:
+        """The error that a 404 on logs is: the contract has one status for "no such pipeline" and for "no logs"."""
+        try:
+            self._described(source)
+        except NotFoundError as missing:
+            return missing
+        except ApiError as trouble:
+            if trouble.transient:
+                return trouble  # so that the whole question is asked again
+            return NotFoundError("There is no such pipeline, or it has no logs; which of the two could not be told.",
+                                 _NAMES_ADVICE, str(source), 404)
+        return NoLogsError(f"The {source.kind} exists and has no logs.",
+                           "Nothing is wrong if it was never deployed or never used.", error.where, 404)
+
+    def _source_missing(self, source: LogSource, error: NotFoundError) -> ApiError:
+        missing = self._workspace_missing(source.workspace, error)
+        if isinstance(missing, WorkspaceNotFoundError) or missing.transient:
+            return missing
+        return PipelineNotFoundError(f"There is no {source.kind} of this name.", _NAMES_ADVICE, str(source), 404)
+
+    def _workspace_missing(self, workspace: str, error: NotFoundError) -> ApiError:
+        """`WorkspaceNotFoundError` when the list of workspaces does not hold this one, otherwise what happened."""
+        try:
+            names = [found.name for found in self.workspaces()]
+        except ApiError as trouble:
+            return trouble if trouble.transient else error
+        if workspace in names:
+            return error
+        seen = ", ".join(repr(name) for name in sorted(names)[:10]) + (", ..." if len(names) > 10 else "")
+        return WorkspaceNotFoundError("There is no such workspace, or the key does not see it.",
+                                      f"The key sees {seen or 'none'}.", f"workspace {workspace!r}", 404)
+
+    @contextmanager
+    def _placed(self, where: Callable[[], str]) -> Generator[None]:
+        """Give a parser's error its place and advice."""
+        try:
+            yield
+        except ResponseError as error:
+            if error.where:
+                raise
+            raise ResponseError(error.problem, "It is worth asking again.", where()) from error
+
+
+def _check(source: LogSource) -> None:
+    check_name(source.workspace, "workspace")
+    check_name(source.name, source.kind)
+
+
+def _logs_target(source: LogSource, after: int | None, limit: int, filter_: str | None, order: str) -> str:
+    _check(source)
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"`limit` is {limit!r}, not a number from 1 to {MAX_LIMIT}.", "Correct it.", str(source))
+    if order not in {"DESC", "ASC"}:
+        raise InvalidInputError(f"`order` is {order!r}, not 'DESC' or 'ASC'.", "Correct it.", str(source))
+    target = f"{source.path}/logs?limit={limit}&order={order}"
+    if after is not None:
+        target += f"&after={format_instant(after)}"
+    if filter_ is not None:
+        try:
+            target += f"&filter={quote(filter_, safe='')}"
+        except UnicodeEncodeError as error:
+            raise InvalidInputError("The filter holds half of a character (a lone surrogate).", "Correct it.",
+                                    str(source)) from error
+    return target
+
+
+def _page_place(source: LogSource, after: int | None, limit: int, filter_: str | None) -> str:
+    cursor = "the newest rows" if after is None else f"rows after the cursor {format_instant(after)}"
+    return f"{source}, {cursor}, limit {limit}" + (f", filter {filter_[:100]!r}" if filter_ else "")
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n") if b"\n" in piece else (rest + piece,)
+        for line in lines:
+            yield (line + b"\n").decode("utf-8", "surrogateescape")
+    if rest:
+        yield rest.decode("utf-8", "surrogateescape")

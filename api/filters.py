@@ -1,0 +1,69 @@
+"""OData filters, as far as the platform is known to take them: exact matches joined with ``and``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from .errors import InvalidInputError
+
+_OR = re.compile(r"(?i)\bor\b")
+_QUOTED = re.compile(r"'(?:[^']|'')*'")
+
+
+def quote(text: str) -> str:
+    """An OData string literal: in single quotes, those inside doubled.
+
+    Raises:
+        InvalidInputError: when it is empty, or not text that can be sent.
+    """
+    if not isinstance(text, str) or not text:  # pyright: ignore[reportUnnecessaryIsInstance] - users call without a type checker
+        raise InvalidInputError("A level or origin to filter by is empty.", "Leave it out, or name one such as 'error'.")
+    return "'" + _encodable(text).replace("'", "''") + "'"
+
+
+def level_filter(level: str) -> str:
+    """``level eq 'error'``."""
+    return f"level eq {quote(level)}"
+
+
+def origin_filter(origin: str) -> str:
+    """``origin eq 'haystack'``."""
+    return f"origin eq {quote(origin)}"
+
+
+def build_filter(levels: Iterable[str] | None = None, origins: Iterable[str] | None = None,
+                 raw: str | None = None) -> list[str | None]:
+    """The filters whose answers together are the rows of any of the levels **and** any of the origins that `raw` lets through.
+
+    Whether the platform takes ``or`` is unknown, so several levels and origins become several queries, one for each pair.
+
+    Args:
+        levels: level values as the platform writes them; None or none at all for every level. One value may come as plain text.
+        origins: the same for origins.
+        raw: an OData expression, sent as it is.
+
+    Returns:
+        At least one filter; ``[None]`` when there is nothing to filter by. No two let the same row through.
+
+    Raises:
+        InvalidInputError: an empty level or origin, or text that cannot be sent.
+    """
+    extra = _encodable(raw).strip() if raw else ""
+    pairs = [[*level, *origin] for level in _each(levels, level_filter) for origin in _each(origins, origin_filter)]
+    if extra and any(pairs) and _OR.search(_QUOTED.sub("", extra)):
+        extra = f"({extra})"  # `and` binds tighter; parentheses only where they change the meaning
+    return [" and ".join([*pair, *([extra] if extra else [])]) or None for pair in pairs]
+
+
+def _each(values: Iterable[str] | None, to_filter: Callable[[str], str]) -> list[list[str]]:
+    wanted = [values] if isinstance(values, str) else list(dict.fromkeys(values or ()))
+    return [[to_filter(value)] for value in wanted] or [[]]
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError("A filter holds half of a character (a lone surrogate).", "Correct the filter.") from error
+    return text
