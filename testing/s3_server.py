@@ -28,6 +28,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
+    from boto3.session import Session
+    from botocore.config import Config
     from mypy_boto3_s3 import S3Client
 
 REGION = "us-east-1"
@@ -86,6 +88,7 @@ class EmbeddedS3:
         self._port = port
         self._root_key = f"root-{secrets.token_hex(8)}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._shared_session: Session | None = None
         self.endpoint_url = ""
         self.access_key = ""
         self.secret_key = ""
@@ -127,11 +130,10 @@ class EmbeddedS3:
 
     def add_user(self, name: str, policy: Mapping[str, Any]) -> AccessKey:
         """Makes an IAM user with this one policy; users are gone when the server ends."""
-        import boto3  # noqa: PLC0415 - the package stands alone; only who starts an S3 server needs boto3
-        from botocore.config import Config  # noqa: PLC0415 - as above
+        from botocore.config import Config  # noqa: PLC0415 - only who starts an S3 server needs boto3
 
         # The server accepts its root key whatever the signature, so the secret does not matter.
-        iam = boto3.session.Session().client(
+        iam = self._session().client(
             "iam", endpoint_url=self.endpoint_url, region_name=REGION, config=Config(proxies={}),
             aws_access_key_id=self._root_key, aws_secret_access_key="unchecked")  # noqa: S106 - as said
         try:
@@ -142,16 +144,16 @@ class EmbeddedS3:
         finally:
             iam.close()
 
-    def client(self, key: AccessKey | None = None, *, endpoint_url: str | None = None, **config: Any) -> S3Client:
-        """A boto3 S3 client; `config` are botocore `Config` arguments."""
-        import boto3  # noqa: PLC0415 - as above
+    def client(self, key: AccessKey | None = None, *, endpoint_url: str | None = None, base: Config | None = None,
+               **config: Any) -> S3Client:
+        """A boto3 S3 client; `config` are botocore `Config` arguments, which win over those of `base`."""
         from botocore.config import Config  # noqa: PLC0415 - as above
 
         who = key or AccessKey(self.access_key, self.secret_key)
-        return boto3.session.Session().client(
+        return self._session().client(
             "s3", endpoint_url=endpoint_url or self.endpoint_url, region_name=REGION, aws_access_key_id=who.access_key,
             aws_secret_access_key=who.secret_key,
-            config=Config(**{"s3": {"addressing_style": "path"}, "proxies": {}, **config}))
+            config=(base or Config()).merge(Config(**{"s3": {"addressing_style": "path"}, "proxies": {}, **config})))
 
     def create_bucket(self, name: str, **options: Any) -> str:
         """Makes a bucket and returns its name; `options` are those of boto3's `create_bucket`."""
@@ -161,6 +163,14 @@ class EmbeddedS3:
         finally:
             client.close()
         return name
+
+    def _session(self) -> Session:
+        """One session for all clients: it keeps the service's description, which takes longer to read than a client to make."""
+        import boto3  # noqa: PLC0415 - as above
+
+        if self._shared_session is None:
+            self._shared_session = boto3.session.Session()
+        return self._shared_session
 
     def _launch(self, executable: Path, port: int) -> bool:
         """Whether a server of ours answers on `port`."""
