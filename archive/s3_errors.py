@@ -60,8 +60,8 @@ _NOT_IMPLEMENTED = _Meaning(
 _WRONG_REGION = _Meaning(StoreAccessError, "The bucket {bucket!r} is in another region than the settings say.",
                          "Set region_name in the credentials block.")
 _NOT_ALLOWED = _Meaning(StoreAccessError, "The store does not allow {action}.",
-                        "Grant {action} to these credentials (IAM policy, bucket policy, KMS key policy), and check the expected "
-                        "bucket owner if one is set.")
+                        "Grant {action} to these credentials (IAM policy, bucket policy, KMS key policy), and check the "
+                        "expected bucket owner if one is set.")
 _KMS = _Meaning(StoreAccessError, "The KMS key cannot be used.",
                 "Check that it exists, is enabled, is in the bucket's region, and that its policy grants "
                 "kms:GenerateDataKey and kms:Decrypt.")
@@ -109,7 +109,7 @@ _NO_ANSWER = _Meaning(
     StoreUnavailableError, "The store did not answer, or the connection broke.",
     "Check that the endpoint is reachable. The run goes on where it stopped when it is started again.")
 
-_CLIENT_FAILED = _Meaning(StoreError, "The S3 client could not do {action}.", "Look the error's name up in botocore's documentation.")
+_CLIENT_FAILED = _Meaning(StoreError, "The S3 client could not do {action}.", "Look the error up in botocore's documentation.")
 
 _BY_CLASS: dict[tuple[type[BotoCoreError], ...], _Meaning] = {
     (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.TokenRetrievalError,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from .servers.ministack import S3Handle, start_ministack
+from .servers.s3_proxy import S3Proxy
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +16,12 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Handle]:
     handle = start_ministack(tmp_path_factory.mktemp("s3"))
     yield handle
     handle.server.stop()
+
+
+@pytest.fixture
+def s3_proxy(s3: S3Handle) -> Iterator[S3Proxy]:
+    """A proxy before that server, which makes faults by `s3_proxy.rule`; `s3.store(endpoint_url=s3_proxy.endpoint_url)`."""
+    client = s3.client()
+    with S3Proxy(s3.endpoint_url, client) as proxy:
+        yield proxy
+    client.close()

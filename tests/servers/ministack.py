@@ -11,6 +11,7 @@ from prefect_deepset.archive.store import S3Store, s3_config
 from prefect_deepset.testing.s3_server import AccessKey, EmbeddedS3
 
 if TYPE_CHECKING:
+    from botocore.config import Config
     from mypy_boto3_s3 import S3Client
 
 
@@ -28,9 +29,10 @@ class S3Handle:
         self.secret_key = server.secret_key
         self._client = server.client()
 
-    def client(self, key: AccessKey | None = None, *, endpoint_url: str | None = None, **config: Any) -> S3Client:
-        """A new client; `config` are botocore `Config` arguments."""
-        return self.server.client(key, endpoint_url=endpoint_url, **config)
+    def client(self, key: AccessKey | None = None, *, endpoint_url: str | None = None, base: Config | None = None,
+               **config: Any) -> S3Client:
+        """A new client; `config` are botocore `Config` arguments, which win over those of `base`."""
+        return self.server.client(key, endpoint_url=endpoint_url, base=base, **config)
 
     def bucket(self, name: str | None = None, **options: Any) -> str:
         """A new, empty bucket; its name."""
@@ -43,10 +45,10 @@ class S3Handle:
         return self.server.add_user(f"user-{secrets.token_hex(6)}", policy)
 
     def store(self, bucket: str | None = None, prefix: str = "", *, key: AccessKey | None = None,
-              endpoint_url: str | None = None, **options: Any) -> S3Store:
-        """A store with waits of no length, in a new bucket unless one is named."""
-        config = s3_config(addressing_style="path")
-        client = self.client(key, endpoint_url=endpoint_url, **config._user_provided_options)  # type: ignore[attr-defined]
+              endpoint_url: str | None = None, attempts: int = 2, **options: Any) -> S3Store:
+        """A store whose own waits have no length, in a new bucket unless one is named; botocore waits up to 1 s."""
+        client = self.client(key, endpoint_url=endpoint_url, base=s3_config(),
+                             retries={"mode": "standard", "total_max_attempts": attempts})
         return S3Store(client, bucket or self.bucket(), prefix, **{"sleep": no_sleep, **options})
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
