@@ -4,6 +4,7 @@ All of it is the same for the same seed. Rows made by number are rendered only w
 million of them take some tens of megabytes.
 """
 
+# ruff: noqa: S311 - random numbers are repeatable here, on purpose
 from __future__ import annotations
 
 import json
@@ -11,11 +12,12 @@ import random
 import uuid
 from array import array
 from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
-from .instants import DAY, MICROSECOND, MILLISECOND, SECOND, Instant, second_text, text, to_ns
+from .instants import DAY, MICROSECOND, MILLISECOND, SECOND, Instant, second_bytes, second_text, text, to_ns
 
 KINDS: Sequence[tuple[str, str]] = tuple(
     (level, origin)
@@ -24,13 +26,16 @@ KINDS: Sequence[tuple[str, str]] = tuple(
 )
 _WEIGHTS = [w * o for w in (86, 9, 3, 2) for o in (60, 25, 10, 5)]
 
+_ID_STEP = 0x9E3779B97F4A7C15F39CC0605CEDC9
+_ID_MASK = 2**120 - 1
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _MESSAGES = (
-    "Will use search history type: SNS",
-    "Running component prompt_builder",
-    "Running component retriever with top_k=20 and filters=None",
-    "Query pipeline finished in 1843 ms; 20 documents, 4 answers",
-    "The component 'ranker' took longer than expected: 912 ms",
-    "Indexed 128 documents into the document store, 0 duplicates skipped",
+    b"Will use search history type: SNS",
+    b"Running component prompt_builder",
+    b"Running component retriever with top_k=20 and filters=None",
+    b"Query pipeline finished in 1843 ms; 20 documents, 4 answers",
+    b"The component 'ranker' took longer than expected: 912 ms",
+    b"Indexed 128 documents into the document store, 0 duplicates skipped",
 )
 _TRACE = (
     '[{"type":"OpenAIError","value":"Rate limit reached for requests","trace":[{"filename":"/app/main.py","line_number":88,'
@@ -56,7 +61,9 @@ class GeneratedRows:
         rng = random.Random(f"kinds {seed}")
         count = len(self.kind_names)
         self.kinds: array[int] = array("H", rng.choices(range(count), None if kinds else _WEIGHTS, k=len(self.times)))
-        self._seed = f"{seed}:".encode()
+        unique = blake2b(f"{seed} {self.kind_names} {message_bytes}".encode(), digest_size=15)
+        unique.update(self.times)
+        self._first_id = int.from_bytes(unique.digest())
         filler = " " + "lorem ipsum dolor sit amet " * (message_bytes // 27 + 1) if message_bytes else ""
         self._templates = [_template(level, origin, filler, seed) for level, origin in self.kind_names]
 
@@ -65,16 +72,19 @@ class GeneratedRows:
 
     def log_id(self, index: int) -> str:
         """20 URL-safe characters."""
-        return urlsafe_b64encode(blake2b(self._seed + b"%d" % index, digest_size=15).digest()).decode()
+        return self._log_id(index).decode("ascii")
 
     def raw(self, index: int) -> bytes:
         """The row's JSON."""
         second, fraction = divmod(self.times[index], SECOND)
-        log_id = urlsafe_b64encode(blake2b(self._seed + b"%d" % index, digest_size=15).digest())
+        form, digits = (b"%s.%09d", fraction) if fraction % MICROSECOND else (b"%s.%06d", fraction // MICROSECOND)
+        clock = form % (second_bytes(second), digits)
         message = _MESSAGES[index % len(_MESSAGES)]
-        digits = f"{fraction:09d}" if fraction % MICROSECOND else f"{fraction // MICROSECOND:06d}"
-        clock = f"{second_text(second)}.{digits}"
-        return self._templates[self.kinds[index]] % (log_id, message.encode(), index, clock.encode(), 10**19 + index * 7919)
+        return self._templates[self.kinds[index]] % (self._log_id(index), message, index, clock, 10**19 + index * 7919)
+
+    def _log_id(self, index: int) -> bytes:
+        number = (self._first_id + index * _ID_STEP) & _ID_MASK  # an odd step: no two rows get the same
+        return b2a_base64(number.to_bytes(15), newline=False).translate(_URL_SAFE)
 
 
 def _template(level: str, origin: str, filler: str, seed: int) -> bytes:

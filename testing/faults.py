@@ -3,6 +3,7 @@
 A `Fault` is one thing that happens to one answer; `Faults` says which requests it happens to.
 """
 
+# ruff: noqa: S311 - random numbers are repeatable here, on purpose
 from __future__ import annotations
 
 import random
@@ -29,7 +30,11 @@ class Request:
     """Seconds since 1970 on the server's own clock."""
     method: str
     path: str
+    """As it came, percent-encoded."""
+    query: str
+    """As it came."""
     params: Mapping[str, str]
+    """The query, decoded."""
     headers: Mapping[str, str] = field(repr=False)
     """Names in lower case."""
     route: Route = "other"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -79,44 +79,40 @@ def _compile(text: str, behaviour: Behaviour) -> Condition:
         if behaviour.or_filter == "ignored":
             return Condition()
         return Condition(key=text, of_row=_predicate(tree, behaviour))
-    comparisons = _flat(tree)
-    kinds = [_check(c, behaviour) for c in comparisons if c.field != "logged_at"]
-    kinds = [c for c in kinds if c is not None]
-    start: int | None = None
-    end: int | None = None
-    outside: list[Predicate] = []
-    for comparison in comparisons:
-        if comparison.field != "logged_at" or behaviour.time_filter == "ignored":
-            continue
-        bound = _bound(comparison, behaviour)
-        if behaviour.time_filter == "inverted" or comparison.op == "ne":
-            outside.append(_predicate(comparison, behaviour))
-            continue
-        if comparison.op in {"ge", "gt", "eq"}:
-            start = max(start or bound, bound + (comparison.op == "gt"))
-        if comparison.op in {"le", "lt", "eq"}:
-            stop = bound + (comparison.op != "lt")
-            end = stop if end is None else min(end, stop)
-    if outside:
-        predicates = [*outside, *(_predicate(c, behaviour) for c in kinds)]
-        return Condition(key=text, of_row=lambda lv, og, t: all(p(lv, og, t) for p in predicates))
+    comparisons = [c for c in _flat(tree) if _heeded(c, behaviour)]
+    times = [c for c in comparisons if c.field == "logged_at"]
+    if any(behaviour.time_filter == "inverted" or c.op == "ne" for c in times):
+        return Condition(key=text, of_row=_predicate(tree, behaviour))
+    start, end = _bounds(times, behaviour)
+    kinds = sorted(c for c in comparisons if c.field != "logged_at")
     if not kinds:
         return Condition(start=start, end=end)
     parts = [_predicate(c, behaviour) for c in kinds]
-    return Condition(tuple(sorted(kinds)), lambda lv, og: all(p(lv, og, 0) for p in parts), None, start, end)
+    return Condition(tuple(kinds), lambda lv, og: all(part(lv, og, 0) for part in parts), None, start, end)
 
 
-def _check(comparison: Comparison, behaviour: Behaviour) -> Comparison | None:
-    """The comparison, or None where the server ignores it."""
-    support = behaviour.level_filter if comparison.field == "level" else behaviour.origin_filter
+def _bounds(times: Sequence[Comparison], behaviour: Behaviour) -> tuple[int | None, int | None]:
+    """The half-open span that the comparisons leave."""
+    starts, ends = list[int](), list[int]()
+    for comparison in times:
+        bound = _bound(comparison, behaviour)
+        if comparison.op in {"ge", "gt", "eq"}:
+            starts.append(bound + (comparison.op == "gt"))
+        if comparison.op in {"le", "lt", "eq"}:
+            ends.append(bound + (comparison.op != "lt"))
+    return max(starts, default=None), min(ends, default=None)
+
+
+def _heeded(comparison: Comparison, behaviour: Behaviour) -> bool:
+    """Whether the server heeds the comparison. Raises `FilterError` where it refuses it."""
+    supports = {"level": behaviour.level_filter, "origin": behaviour.origin_filter, "logged_at": behaviour.time_filter}
+    support = supports[comparison.field]
     if support == "400":
         raise FilterError(f"Filtering on '{comparison.field}' is not supported.")
-    return None if support == "ignored" else comparison
+    return support != "ignored"
 
 
 def _bound(comparison: Comparison, behaviour: Behaviour) -> int:
-    if behaviour.time_filter == "400":
-        raise FilterError("Filtering on 'logged_at' is not supported.")
     try:
         instant = parse(comparison.value)
     except ValueError as error:
@@ -129,21 +125,18 @@ def _predicate(tree: Comparison | Junction, behaviour: Behaviour) -> Predicate:
         parts = [_predicate(part, behaviour) for part in tree.parts]
         join = any if tree.word == "or" else all
         return lambda lv, og, t: join(part(lv, og, t) for part in parts)
+    if not _heeded(tree, behaviour):
+        return lambda _lv, _og, _t: True
     if tree.field == "logged_at":
-        if behaviour.time_filter == "ignored":
-            return lambda _lv, _og, _t: True
         bound = _bound(tree, behaviour)
         compare_times = _OPERATORS[_INVERSE[tree.op] if behaviour.time_filter == "inverted" else tree.op]
         return lambda _lv, _og, t: compare_times(t, bound)
-    if _check(tree, behaviour) is None:
-        return lambda _lv, _og, _t: True
     compare, value = _OPERATORS[tree.op], tree.value
     if tree.field == "origin":
         return lambda _lv, og, _t: compare(og, value)
-    if behaviour.level_case == "any":
-        value = value.lower()
-        return lambda lv, _og, _t: compare(lv.lower(), value)
-    return lambda lv, _og, _t: compare(lv, value)
+    shown = str.lower if behaviour.level_case == "any" else str
+    value = shown(value)
+    return lambda lv, _og, _t: compare(shown(lv), value)
 
 
 def _has_or(tree: Comparison | Junction) -> bool:

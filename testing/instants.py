@@ -58,6 +58,12 @@ def second_text(second: int) -> str:
     return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=65536)
+def second_bytes(second: int) -> bytes:
+    """The same in ASCII."""
+    return second_text(second).encode()
+
+
 def text(instant: int) -> str:
     """The form the platform sends: six digits of fraction (nine where the instant needs them) and ``Z``."""
     second, fraction = divmod(instant, SECOND)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from typing import NamedTuple
-from urllib.parse import quote
 
 from .behaviour import Behaviour
 from .catalog import Catalog, LoggedThing
@@ -31,25 +30,33 @@ class Setting(NamedTuple):
 
 def answer(request: Request, setting: Setting, fault: Fault | None) -> Answer:
     """The answer to a request; of a fault, only what changes the answer itself is applied here."""
-    if request.method != "GET":
-        return error(405, "Method Not Allowed")
+    stopped = _stopped(request, setting, fault)
+    if stopped is not None:
+        return stopped
+    if request.route == "workspaces":
+        return json_answer([{"name": w.name, "workspace_id": w.workspace_id} for w in setting.catalog.workspaces()])
+    if not setting.catalog.has_workspace(request.workspace):
+        return error(404, f"Workspace {request.workspace!r} not found.")
+    return _listing(request, setting) if request.route == "pipelines" else _of_thing(request, setting, fault)
+
+
+def _stopped(request: Request, setting: Setting, fault: Fault | None) -> Answer | None:
+    """The answer to a request that does not get as far as the platform's data."""
     if setting.behaviour.redirect_to is not None:
-        query = "&".join(f"{quote(k)}={quote(v)}" for k, v in request.params.items())
-        target = f"{setting.behaviour.redirect_to.rstrip('/')}{quote(request.path)}{'?' + query if query else ''}"
+        query = f"?{request.query}" if request.query else ""
+        target = f"{setting.behaviour.redirect_to.rstrip('/')}{request.path}{query}"
         return Answer(307, b"", headers={"Location": target})
-    if request.headers.get("authorization") != f"Bearer {setting.api_key}":
-        return error(401, "Invalid or expired API key.")
     if fault is not None and fault.status is not None:
         body = fault.body if fault.body is not None else b'{"errors":["Something went wrong."]}'
         return Answer(fault.status, body, fault.content_type, dict(fault.headers))
-    if request.route == "workspaces":
-        return json_answer([{"name": w.name, "workspace_id": w.workspace_id} for w in setting.catalog.workspaces()])
+    if request.headers.get("authorization") != f"Bearer {setting.api_key}":
+        return error(401, "Invalid or expired API key.")
     if request.route == "other":
         return error(404, "Not Found")
-    if not setting.catalog.has_workspace(request.workspace):
-        return error(404, f"Workspace {request.workspace!r} not found.")
-    if request.route == "pipelines":
-        return _listing(request, setting)
+    return None if request.method == "GET" else error(405, "Method Not Allowed")
+
+
+def _of_thing(request: Request, setting: Setting, fault: Fault | None) -> Answer:
     thing = setting.catalog.find(request.workspace, request.name, request.kind)
     missing = error(404, f"{request.kind.capitalize()} {request.name!r} not found.")
     if request.route == "pipeline":
@@ -111,7 +118,7 @@ def _logs(request: Request, setting: Setting, thing: LoggedThing, fault: Fault) 
         empty = not behaviour.no_logs.startswith("empty") and not _has_shown_rows(table, behaviour, setting.now)
         if empty or behaviour.no_logs == "404_always":
             return error(404, f"No logs found for {request.kind} {request.name!r}.")
-    raws = map(table.raw, found.positions)
+    raws = table.raws(found.positions)
     if "text/csv" in request.headers.get("accept", ""):
         return _csv(raws, found, behaviour)
     body = page(list(raws), _has_more(found, behaviour, fault, limit), _total(found, behaviour, fault), behaviour)

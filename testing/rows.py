@@ -6,7 +6,7 @@ import json
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from .filters import Condition
@@ -142,6 +142,13 @@ class RowTable:
         """The JSON of the row at this place in time order."""
         ref = self._refs[position]
         return self._sources[ref >> 40].raw(ref & 0xFF_FFFF_FFFF)
+
+    def raws(self, positions: Iterable[int]) -> Iterator[bytes]:
+        """The JSON of the rows at these places."""
+        refs, sources = self._refs, self._sources
+        for position in positions:
+            ref = refs[position]
+            yield sources[ref >> 40].raw(ref & 0xFF_FFFF_FFFF)
 
     def log_id(self, position: int) -> str:
         """The `log_id` of the row at this place in time order."""

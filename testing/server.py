@@ -1,5 +1,6 @@
 """The fake server: what exists on it, what time it is there, and what it was asked."""
 
+# ruff: noqa: S311 - random numbers are repeatable here, on purpose
 from __future__ import annotations
 
 import asyncio
@@ -18,7 +19,7 @@ from .catalog import Catalog, Kind, LoggedThing
 from .faults import Fault, Faults, FaultSchedule, Request, Route
 from .instants import MICROSECOND, Instant, to_ns
 from .paging import shown_places
-from .render import Answer, json_answer
+from .render import Answer, error, json_answer
 from .routes import Setting, answer
 from .rows import GivenRow, GivenRows, RowSource, TruthRow
 from .wire import Head, Reply, Wire, decode
@@ -36,7 +37,7 @@ class LoggedRequest(NamedTuple):
     time: float
     """Seconds since 1970 on the server's clock."""
     path: str
-    """Still percent-encoded."""
+    """As it came, percent-encoded."""
     params: Mapping[str, str]
     route: Route
     workspace: str
@@ -94,6 +95,8 @@ class FakeDeepset:
         """The latest requests, oldest first."""
         self.in_flight_max = 0
         """The most requests that were being answered at once."""
+        self.problems: list[Exception] = []
+        """What failed inside the server, or in `on_request`; the end of the ``with`` block raises the first."""
         self._faults = FaultSchedule(faults or Faults())
         self._clock: Callable[[], float] = time.time
         self._offset = 0.0
@@ -111,7 +114,7 @@ class FakeDeepset:
     # --- start and stop
 
     def start(self) -> Self:
-        """Listen, in a thread of its own."""
+        """Listen, in a thread of its own. After `stop` it listens on the same port again."""
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="fake-deepset", daemon=True)
         thread.start()
@@ -141,6 +144,8 @@ class FakeDeepset:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+        if self.problems and error is None:
+            raise self.problems[0]
 
     def __repr__(self) -> str:
         return f"<FakeDeepset {self.url}>"
@@ -285,18 +290,25 @@ class FakeDeepset:
     # --- answering, in the server's thread
 
     def _respond(self, head: Head) -> Reply:
+        try:
+            return self._reply(head)
+        except Exception as problem:  # noqa: BLE001 - it must reach the test, not die in this thread
+            self.problems.append(problem)
+            return Reply(error(500, f"The fake server failed: {problem!r}"), _NO_FAULT, 0.0, 0.0, None)
+
+    def _reply(self, head: Head) -> Reply:
         now = self._now()
         if head.path == "/_fake/counters":  # for whoever started the server in a process of its own
             return Reply(json_answer({**self.counters, "in_flight_max": self.in_flight_max}), _NO_FAULT, 0.0, now, None)
         request = self._request(head, now)
         asked = self.on_request(request) if self.on_request is not None else None
         with self._lock:
-            self._in_flight += 1
-            self.in_flight_max = max(self.in_flight_max, self._in_flight)
             fault = asked or self._faults.choose(request)
             delay = self._faults.latency(request) + (fault.delay if fault else 0.0)
             reply = answer(request, self._setting(now), fault)
-            self._note(request, head.path, reply, fault)
+            self._note(request, reply, fault)
+            self._in_flight += 1
+            self.in_flight_max = max(self.in_flight_max, self._in_flight)
         return Reply(reply, fault or _NO_FAULT, delay, now, self._finished)
 
     def _finished(self) -> None:
@@ -315,10 +327,11 @@ class FakeDeepset:
             logs_number = self._logs_number if route == "logs" else 0
             number = self._number
         params = dict(parse_qsl(head.query, keep_blank_values=True))
-        path = decode(head.path)
-        return Request(number, logs_number, now, head.method, path, params, head.headers, route, workspace, name, kind)
+        return Request(
+            number, logs_number, now, head.method, head.path, head.query, params, head.headers, route, workspace, name, kind
+        )
 
-    def _note(self, request: Request, path: str, reply: Answer, fault: Fault | None) -> None:
+    def _note(self, request: Request, reply: Answer, fault: Fault | None) -> None:
         self._totals["requests"] += 1
         self._totals[str(reply.status)] += 1
         self._totals["rows"] += reply.rows
@@ -328,7 +341,7 @@ class FakeDeepset:
             LoggedRequest(
                 request.number,
                 request.time,
-                path,
+                request.path,
                 request.params,
                 request.route,
                 request.workspace,
