@@ -16,8 +16,8 @@ from .objects import ObjectStore
 
 _BLOCK = 1 << 20
 """At most this much comes out of gzip at once."""
-_ZSTD_INPUT = 1 << 14
-"""zstd cannot be told how much may come out, so little goes in."""
+_ZSTD_INPUT = 1 << 11
+"""zstd cannot be told how much may come out, so little goes in: a repetitive log shrinks to a thousandth."""
 
 _RESTORE = "Restore the object from a version or backup; verify_day shows what else is wrong with its day."
 
