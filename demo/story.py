@@ -12,6 +12,7 @@ from pathlib import Path
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 from prefect_aws import AwsClientParameters, AwsCredentials
+from pydantic import SecretStr
 
 from ..archive.manifest import Manifest
 from ..blocks import DeepsetCredentials, LogArchive
@@ -76,15 +77,19 @@ def tell(output: Path, rows: int) -> int:
 def _save_blocks(world: World, s3: EmbeddedS3, receiver: Receiver) -> tuple[DeepsetCredentials, LogArchive]:
     aws = AwsCredentials(
         aws_access_key_id=s3.access_key,
-        aws_secret_access_key=s3.secret_key,
+        aws_secret_access_key=SecretStr(s3.secret_key),
         region_name=s3.region,
         aws_client_parameters=AwsClientParameters(endpoint_url=s3.endpoint_url),
     )
-    DeepsetCredentials(api_key=world.api_key, base_url=world.url).save("demo")
-    LogArchive(bucket=BUCKET, prefix=PREFIX, credentials=aws).save("demo")
-    webhook = {"subject": "{{subject}}", "body": "{{body}}"}
-    CustomWebhookNotificationBlock(name="on-call", url=receiver.url, json_data=webhook).save("on-call")
-    return DeepsetCredentials.load("demo"), LogArchive.load("demo")
+    credentials = DeepsetCredentials(api_key=SecretStr(world.api_key), base_url=world.url)
+    archive = LogArchive(bucket=BUCKET, prefix=PREFIX, credentials=aws)
+    webhook = CustomWebhookNotificationBlock.model_validate(
+        {"name": "on-call", "url": receiver.url, "json_data": {"subject": "{{subject}}", "body": "{{body}}"}}
+    )
+    credentials.save("demo")
+    archive.save("demo")
+    webhook.save("on-call")
+    return credentials, archive
 
 
 def _run(credentials: DeepsetCredentials, archive: LogArchive, day: date) -> list[Manifest]:
@@ -96,11 +101,8 @@ def _run(credentials: DeepsetCredentials, archive: LogArchive, day: date) -> lis
 def _copy_objects(s3: EmbeddedS3, folder: Path) -> list[str]:
     """Copies every object of the bucket into `folder`; their keys."""
     client = s3.client()
-    keys = [
-        found["Key"]
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
-        for found in page.get("Contents", [])
-    ]
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+    keys = [found.get("Key", "") for page in pages for found in page.get("Contents", [])]
     for key in keys:
         target = folder / key
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -118,8 +120,12 @@ def _save_report(output: Path) -> list[Path]:
         return []
     text = str(min(reports, key=lambda artifact: artifact.created or datetime.max.replace(tzinfo=UTC)).data)
     (output / "report.md").write_text(text)
-    markdown = MarkdownIt("gfm-like", {"html": True, "linkify": False})
-    markdown.validateLink = lambda _url: True  # plots are inline SVG, which it would refuse
+
+    class Markdown(MarkdownIt):
+        def validateLink(self, url: str) -> bool:  # noqa: N802 - the base class's name
+            return True  # plots are inline SVG, which it would refuse
+
+    markdown = Markdown("gfm-like", {"html": True, "linkify": False})
     style = "body{font:16px system-ui;max-width:60em;margin:2em auto;padding:0 1em}td,th{padding:.2em .8em;text-align:left}"
     page = f"<!doctype html><meta charset=utf-8><title>Report</title><style>{style}</style>{markdown.render(text)}"
     (output / "report.html").write_text(page)

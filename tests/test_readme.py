@@ -1,0 +1,78 @@
+"""Every block of Python in the README is run, in order, as a reader would: against an API, a bucket and a Prefect server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from prefect_deepset.testing import FakeDeepset, even_day
+
+from .servers.ministack import S3Handle
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+BUCKET = "deepset-logs"  # as the README calls it
+
+RUN_ALL = """
+import json, sys
+names = {"__name__": "__main__"}
+for line, code in json.load(sys.stdin):
+    exec(compile("\\n" * (line - 1) + code, "README.md", "exec"), names)
+"""
+
+
+def python_blocks() -> Iterator[tuple[int, str]]:
+    """(line, code) of each fenced block of Python."""
+    for found in re.finditer(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE):
+        yield README.count("\n", 0, found.start(1)) + 1, found[1]
+
+
+def test_every_python_block_of_the_readme_runs(s3: S3Handle, tmp_path: Path):
+    """With nothing changed: the environment says where the API and the bucket are."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    s3.client().create_bucket(Bucket=BUCKET)
+    with FakeDeepset() as deepset:
+        deepset.add_pipeline("my-workspace", "my-pipeline", even_day(f"{yesterday}T00:00:00Z", 5_000))
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_", "DEEPSET_"))}
+        environment = inherited | {
+            "DEEPSET_API_KEY": deepset.api_key,
+            "DEEPSET_API_URL": deepset.url,
+            "AWS_ENDPOINT_URL": s3.endpoint_url,
+            "AWS_ACCESS_KEY_ID": s3.access_key,
+            "AWS_SECRET_ACCESS_KEY": s3.secret_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "PREFECT_HOME": str(tmp_path),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+            "DO_NOT_TRACK": "1",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", RUN_ALL],
+            input=json.dumps(list(python_blocks())),
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+    assert done.returncode == 0, done.stderr[-4000:]
+    keys = [found["Key"] for found in s3.client().list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+    folder = f"workspace=my-workspace/pipeline=my-pipeline/dt={yesterday}"
+    assert f"logs/jsonl/{folder}/part-00001.jsonl.gz" in keys
+    assert f"logs/manifests/{folder}/r00001.json" in keys
+
+
+def test_every_make_target_and_file_that_the_readme_names_exists():
+    targets = set(re.findall(r"^([\w.-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)\b", "\n".join(re.findall(r"^    .*|`[^`]*`", README, re.MULTILINE))))
+    assert named
+    assert named <= targets
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)\)", README) if "://" not in link]
+    assert not [link for link in links if not (ROOT / link).exists()]
