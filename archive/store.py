@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..api.errors import DeepsetError, InvalidInputError
-from .errors import ChecksumError, StoreUnavailableError
+from .errors import ChecksumError, StoreError, StoreUnavailableError
 from .manifest import sha256_hex
 from .objects import ObjectInfo
 from .s3_errors import CONFLICT, EXPIRED, MISSING_KEY, PRECONDITION, Place, code_of, explain, overwritten, status_of
@@ -217,18 +217,19 @@ class S3Store:
         return True
 
     def _pages(self, prefix: str, **options: Any) -> Iterator[Any]:
-        place = Place("s3:ListBucket", self.bucket)
-        client = self._client(place)
-        paginator = client.get_paginator("list_objects_v2")
-        pages = iter(paginator.paginate(Bucket=self.bucket, Prefix=prefix, **options, **self._owner))
+        # Not botocore's paginator: it is bound to one client, whose credentials may expire between two pages.
+        place, token = Place("s3:ListBucket", self.bucket), ""
+        asked: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix, **options, **self._owner}
         while True:
-            try:
-                page = next(pages, None)
-            except (ClientError, BotoCoreError) as error:
-                raise explain(error, place) from None
-            if page is None:
-                return
+            after: dict[str, Any] = {"ContinuationToken": token} if token else {}
+            page = self._ask(place, lambda client, after=after: client.list_objects_v2(**asked, **after))
             yield page
+            if not page.get("IsTruncated"):
+                return
+            if page.get("NextContinuationToken", token) == token:
+                raise StoreError("The store says that its listing goes on, and does not say where.",
+                                 "Report it to the store's makers; what was listed cannot be trusted to be all.", str(place))
+            token = page["NextContinuationToken"]
 
     def _client(self, place: Place, stale: S3Client | None = None) -> S3Client:
         """The client; a new one where `stale` is the one held and can be made anew."""

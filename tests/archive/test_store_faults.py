@@ -164,7 +164,7 @@ ANSWERS: list[tuple[Answer, type[DeepsetError], str]] = [
     (Answer(400, "KMS.DisabledException"), StoreAccessError, "enabled"),
     (Answer(403, "RequestTimeTooSkewed"), ClockError, "clock"),
     (Answer(404, "NoSuchBucket"), BucketMissingError, "Create it"),
-    (Answer(301, "PermanentRedirect", headers={"x-amz-bucket-region": "eu-west-3"}), StoreAccessError, "eu-west-3.*region_name"),
+    (Answer(301, "PermanentRedirect", headers={"x-amz-bucket-region": "eu-west-3"}), StoreAccessError, "eu-west-3.*region"),
     (Answer(400, "AuthorizationHeaderMalformed"), StoreAccessError, "region_name"),
     (Answer(400, "KeyTooLongError"), StoreError, "shorter prefix"),
     (Answer(400, "Whatever"), StoreError, "Whatever, HTTP 400"),
@@ -265,3 +265,10 @@ def test_the_proxy_can_make_listings_lag(s3: S3Handle, s3_proxy: S3Proxy):
     assert [info.key for info in store.list("d/")] == []
     assert list(store.list_folders("")) == ["d/", "manifests/"]
     assert [info.key for info in store.list("d/")] == ["d/1"]
+
+
+def test_a_listing_that_goes_on_without_saying_where_is_an_error(s3: S3Handle, s3_proxy: S3Proxy):
+    store = s3.store(endpoint_url=s3_proxy.endpoint_url)
+    s3_proxy.rule = lambda request: Answer(200, body="<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>")
+    with pytest.raises(StoreError, match="goes on"):
+        list(store.list("k"))

@@ -51,6 +51,8 @@ class Answer:
     code: str = ""
     message: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    """In place of the error's XML."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, action: Answer) -> None:
         error = f"<Error><Code>{action.code}</Code><Message>{action.message}</Message></Error>" if action.code else ""
-        self._send(action.status, {"Content-Type": "application/xml", **action.headers}, error.encode())
+        self._send(action.status, {"Content-Type": "application/xml", **action.headers}, (action.body or error).encode())
 
     def _send(self, status: int, headers: Mapping[str, str], body: bytes, cut: int | None = None) -> None:
         self.send_response_only(status)
