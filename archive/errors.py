@@ -13,6 +13,7 @@
     ├── ClockError                         this machine's clock and the API's differ by more than five minutes
     ├── ManifestError                      a manifest that cannot be read, or a chain with a hole
     ├── PartError                          a part that is missing, cut short, or does not hold rows
+    ├── RedactionError                     a row that cannot be redacted is not written
     ├── SpoolError                         the local spool
     │   ├── SpoolLockedError             ↻ another process reads the same day on this machine
     │   └── DiskFullError                  the spool is kept; free space and run again
@@ -26,8 +27,8 @@ from __future__ import annotations
 from ..api.errors import ArchiveError
 
 __all__ = ["ArchiveError", "BucketMissingError", "ChecksumError", "ClockError", "ConditionalWritesMissingError",
-           "DiskFullError", "IdentityError", "ManifestError", "PartError", "SpoolError", "SpoolLockedError", "StoreAccessError",
-           "StoreError", "StoreUnavailableError", "VerificationError"]
+           "DiskFullError", "IdentityError", "ManifestError", "PartError", "RedactionError", "SpoolError", "SpoolLockedError",
+           "StoreAccessError", "StoreError", "StoreUnavailableError", "VerificationError"]
 
 
 class StoreError(ArchiveError):
@@ -72,6 +73,10 @@ class ManifestError(ArchiveError):
 
 class PartError(ArchiveError):
     """A part is missing, cut short, or does not hold rows."""
+
+
+class RedactionError(ArchiveError):
+    """A row cannot be redacted, so it is not written."""
 
 
 class SpoolError(ArchiveError):
