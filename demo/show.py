@@ -26,7 +26,7 @@ class Show:
     """Prints the story; nothing here decides anything."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False)
+        self.console = Console(highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Callable[[str], None]]:
@@ -40,7 +40,7 @@ class Show:
         with self.console.status(f"{title} ..."):
             yield done
         took = f"[dim]({time.monotonic() - began:.1f} s)[/]"
-        self.console.print(f"[bold]{escape(title)}[/]: {escape(outcome)} {took}", soft_wrap=True)
+        self.console.print(f"[bold]{escape(title)}[/]: {escape(outcome)} {took}")
 
     def world(self, world: World) -> None:
         """What was written, and what stands in the way."""
@@ -52,15 +52,20 @@ class Show:
         """One line for each pipeline's day: what the manifest says, and what a recount found."""
         table = Table(title="What was archived", title_justify="left", title_style="bold", header_style="dim", box=None)
         table.add_column("pipeline")
-        for heading in ("rows", "errors", "status", "parts", "bytes", "requests", "retries", "written", "lost", "doubled"):
+        for heading in ("rows", "errors", "status", "files", "size", "requests", "lost", "doubled"):
             table.add_column(heading, justify="left" if heading == "status" else "right")
         for manifest in manifests:
             counted = comparisons[manifest.source.pipeline]
             table.add_row(
-                manifest.source.pipeline, f"{manifest.rows:,}", f"{manifest.errors:,}", manifest.status,
-                str(len(manifest.files)), f"{sum(file.bytes for file in manifest.files):,}",
-                f"{manifest.requests:,}", f"{manifest.retries:,}",
-                f"{counted.written:,}", f"{counted.lost:,}", f"{counted.doubled:,}",
+                manifest.source.pipeline,
+                f"{manifest.rows:,}",
+                f"{manifest.errors:,}",
+                manifest.status,
+                str(len(manifest.files)),
+                f"{sum(file.bytes for file in manifest.files) / 1e6:.2f} MB",
+                f"{manifest.requests:,}",
+                f"{counted.lost:,}",
+                f"{counted.doubled:,}",
             )
         self.console.print()
         self.console.print(table)
@@ -93,9 +98,9 @@ class Show:
             self.console.print(f"  {path.name}")
         self.console.print("[dim]Try:[/]")
         if parts:
-            self.console.print(f"  gzip -dc '{output}/archive/{parts[0]}' | head -n 2", soft_wrap=True)
+            self.console.print(f"  gzip -dc '{output}/archive/{parts[0]}' | head -n 2")
         if manifests:
-            self.console.print(f"  cat '{output}/archive/{manifests[0]}'", soft_wrap=True)
+            self.console.print(f"  cat '{output}/archive/{manifests[0]}'")
 
     def verdict(self, comparisons: Mapping[str, Comparison], faults: Sequence[str], note: str) -> None:
         """The last line."""

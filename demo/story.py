@@ -123,7 +123,7 @@ def _save_report(output: Path) -> list[Path]:
 
     class Markdown(MarkdownIt):
         def validateLink(self, url: str) -> bool:  # noqa: N802 - the base class's name
-            return True  # plots are inline SVG, which it would refuse
+            return bool(url)  # plots are inline SVG, which it would refuse
 
     markdown = Markdown("gfm-like", {"html": True, "linkify": False})
     style = "body{font:16px system-ui;max-width:60em;margin:2em auto;padding:0 1em}td,th{padding:.2em .8em;text-align:left}"
