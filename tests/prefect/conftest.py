@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -11,18 +14,25 @@ import pytest
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 from prefect_aws import AwsClientParameters, AwsCredentials
-from prefect_deepset.blocks import LogArchive
+from prefect_deepset.blocks import DeepsetCredentials, LogArchive
+from prefect_deepset.testing import FakeDeepset
 from pydantic import SecretStr
 
 from ..servers.ministack import S3Handle
+
+WEBHOOK_TOKEN = "webhook-canary-77aa"
 
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A Prefect server with a database of its own."""
-    with prefect_test_harness(server_startup_timeout=120):
+    # A task called outside of a flow would warn that its log has nowhere to go, and warnings are errors here.
+    quiet = temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"})
+    with quiet, prefect_test_harness(server_startup_timeout=120):
         yield
 
 
@@ -42,3 +52,61 @@ def s3_credentials(s3: S3Handle, key: tuple[str, str] | None = None, endpoint_ur
     access_key, secret_key = key or (s3.access_key, s3.secret_key)
     return AwsCredentials(aws_access_key_id=access_key, aws_secret_access_key=SecretStr(secret_key), region_name="us-east-1",
                           aws_client_parameters=AwsClientParameters(endpoint_url=endpoint_url or s3.endpoint_url))
+
+
+@pytest.fixture
+def deepset() -> Iterator[FakeDeepset]:
+    """A deepset platform of the test's own."""
+    with FakeDeepset() as server:
+        yield server
+
+
+@pytest.fixture
+def credentials(deepset: FakeDeepset) -> DeepsetCredentials:
+    """The key to that platform."""
+    return DeepsetCredentials(api_key=SecretStr(deepset.api_key), base_url=deepset.url)
+
+
+class Receiver:
+    """An HTTP server that keeps what is posted to it and answers with `status`."""
+
+    def __init__(self) -> None:
+        self.received: list[dict[str, Any]] = []
+        self.status = 200
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                receiver.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(receiver.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_args: object) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        """Free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Where the notifications of a test arrive."""
+    receiver = Receiver()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture
+def notify(receiver: Receiver, prefect_server: None) -> str:
+    """The slug of a notification block that posts to the receiver."""
+    block = CustomWebhookNotificationBlock(name="on-call", url=f"{receiver.url}?token={WEBHOOK_TOKEN}",
+                                           json_data={"subject": "{{subject}}", "body": "{{body}}"})
+    block.save("on-call", overwrite=True)
+    return "custom-webhook/on-call"
