@@ -140,7 +140,8 @@ def test_a_policy_that_would_not_do_what_it_seems_to_is_refused(fields: dict[str
 
 
 @pytest.mark.parametrize("text", ["a" * 200_000, "a." * 100_000, "-----BEGIN " * 20_000, "eyJ" * 60_000,
-                                  "api_key" + " " * 200_000, "bearer " * 30_000, "a@" * 100_000, "password" * 30_000, "authorization: " * 15_000])
+                                  "api_key" + " " * 200_000, "bearer " * 30_000, "a@" * 100_000,
+                                  "password" * 30_000, "authorization: " * 15_000])
 def test_no_text_makes_the_patterns_slow(text: str):
     policy = RedactionPolicy(patterns=["email", "token", "key"])
     begun = time.process_time()
