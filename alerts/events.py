@@ -171,7 +171,7 @@ def _place(manifest: Manifest) -> dict[str, Any]:
 def _event(name: str, source: Source, payload: _Payload, *identity: str, **labels: str) -> Event:
     resource = {
         "prefect.resource.id": resource_id(source), "prefect.resource.name": f"{source.workspace}/{source.pipeline}",
-        "workspace": source.workspace, "pipeline": source.pipeline, "kind": source.kind, "dt": payload.dt, "status": payload.status,
-        "revision": str(payload.revision), **labels,
+        "workspace": source.workspace, "pipeline": source.pipeline, "kind": source.kind, "dt": payload.dt,
+        "status": payload.status, "revision": str(payload.revision), **labels,
     }
     return Event(name, resource, payload.model_dump(mode="json"), uuid5(_IDS, "\n".join([name, source.host, *identity])))

@@ -1,0 +1,81 @@
+"""How much of a pipeline's logs the archive is known to hold: what is at fault, what is whole, what is overdue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from ..api.times import SECOND, day_span, format_instant, parse_instant
+from ..archive.manifest import Gap, Manifest
+
+FAULTLESS = frozenset({"before-first-run", "not-over"})
+"""Reasons of gaps that nobody need be told of: the platform had let go before the first run, or the day was not over."""
+
+OVERDUE = 36 * 3600 * SECOND
+"""The platform shows two days; a stretch unarchived for this long has twelve hours left. Nanoseconds."""
+
+
+def faults(manifest: Manifest) -> list[Gap]:
+    """The day's gaps that are a fault, ties that could not be proven complete among them."""
+    gaps = [gap for gap in manifest.gaps if gap.reason not in FAULTLESS]
+    known = {(gap.start, gap.end) for gap in gaps}
+    ties = [Gap(start=tie.start, end=tie.end, reason="unresolved-tie") for tie in manifest.unresolved_ties]
+    return gaps + [tie for tie in ties if (tie.start, tie.end) not in known]
+
+
+def is_whole(manifest: Manifest) -> bool:
+    """Whether the whole day was read, so that a count below a threshold proves something."""
+    return manifest.status in {"sealed", "settled"} and not manifest.gaps and not manifest.unresolved_ties
+
+
+def describe_faults(manifest: Manifest) -> str:
+    """One sentence on what is missing, or "" when nothing is."""
+    found = faults(manifest)
+    if not found:
+        return ""
+    first = found[0]
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    verb = "Not proven complete" if first.reason == "unresolved-tie" else "Not archived"
+    hope = " The next run tries again." if manifest.status == "open" else ""
+    return f"{verb}: {_clock(first.start)} to {_clock(first.end)} ({first.reason}){more}.{hope}"
+
+
+def oldest_unarchived(manifests: Sequence[Manifest]) -> int | None:
+    """The first instant not archived yet and not given up as lost, in nanoseconds; None when there is none to wait for.
+
+    Args:
+        manifests: the newest manifest of each archived day of one source, any order.
+    """
+    days = {date.fromisoformat(manifest.dt): manifest for manifest in manifests}
+    if not days:
+        return None  # never archived: when it began to be wanted is not known
+    day, last = min(days), max(days)
+    while day <= last:
+        manifest = days.get(day)
+        if manifest is None:
+            return day_span(day).start
+        if manifest.status == "open":
+            starts = [parse_instant(gap.start) for gap in manifest.gaps if gap.reason != "before-first-run"]
+            # Without a gap it was read to its end, only too soon for rows that become visible late.
+            return min(starts, default=day_span(day).end)
+        day = _next_expected(day, days) if manifest.ended else day + timedelta(days=1)
+    return None if days[last].ended else day_span(last).end
+
+
+def describe_overdue(manifests: Sequence[Manifest], now: int) -> tuple[str, str] | None:
+    """(UTC day, one sentence) when the oldest unarchived second is older than 36 hours, else None. `now` in nanoseconds."""
+    oldest = oldest_unarchived(manifests)
+    if oldest is None or now - oldest <= OVERDUE:
+        return None
+    day = format_instant(oldest)[:10]
+    hours = (now - oldest) // (3600 * SECOND)
+    return day, f"Not archived since {_clock(format_instant(oldest))}, {hours} hours ago. The platform shows logs for 48 hours."
+
+
+def _next_expected(ended: date, days: dict[date, Manifest]) -> date:
+    """After a pipeline ended, nothing is expected until it was archived again."""
+    return min((day for day in days if day > ended), default=ended + timedelta(days=1))
+
+
+def _clock(instant: str) -> str:
+    return instant.replace("T", " ").removesuffix("Z").removesuffix(":00") + " UTC"

@@ -1,0 +1,91 @@
+"""What follows from a verdict: the next transition, or silence. Pure: no store, no clock.
+
+The state that stands is that of the newest transition that is not late. From there:
+
+- worse: a transition, when the verdict is worth a message (an empty day is not, except to a rule that watches for it);
+- the same: silence, unless a rule that looks for kinds found another kind;
+- better: a transition only when the day is whole; between `resolve_below` and the threshold the alert goes on;
+- FIRING and then a day with something missing: still FIRING, told once;
+- a day older than the newest judged: told once when it fires or something is missing; it resolves nothing, and what stands
+  stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .transitions import Transition
+from .verdicts import State, Verdict
+
+
+class Step(NamedTuple):
+    """What a transition changes."""
+
+    state: State
+    previous: State
+    late: bool = False
+    incomplete: bool = False
+    since: str = ""
+
+
+def decide(past: Iterable[Transition], verdict: Verdict, day: str, revision: int, newest: str = "") -> Step | None:
+    """The step that `verdict` on `day` calls for, or None.
+
+    Args:
+        past: the series so far, newest first; read only as far as needed.
+        verdict: of the rule on the day.
+        day: the UTC day, YYYY-MM-DD.
+        revision: the manifest's; a verdict on an older revision than one already judged is stale.
+        newest: the newest day known to have been judged already, where that is newer than the last transition.
+    """
+    standing: Transition | None = None
+    as_of: Transition | None = None
+    told: list[Transition] = []
+    for transition in past:
+        if transition.dt == day:
+            told.append(transition)
+        if transition.late:
+            continue
+        standing = standing or transition
+        if transition.dt <= day:
+            as_of = as_of or transition
+        if transition.dt < day:
+            break  # whatever is numbered lower is about this day no more
+    if any(transition.revision > revision for transition in told):
+        return None
+    if day < max(newest, standing.dt if standing else "") or any(transition.late for transition in told):
+        return _late_step(as_of, told, verdict, day)
+    return _next_step(standing, told, verdict, day)
+
+
+def _next_step(standing: Transition | None, told: list[Transition], verdict: Verdict, day: str) -> Step | None:
+    now = standing.state if standing else State.OK
+    since = standing.since if standing and now is not State.OK else ""
+    if verdict.state.severity > now.severity:
+        since = since or (day if verdict.state is State.FIRING else "")
+        return Step(verdict.state, now, incomplete=verdict.incomplete, since=since) if verdict.opens else None
+    if verdict.state is now or verdict.state is State.INCOMPLETE:  # the latter below FIRING: it fires on
+        fires_incomplete = now is State.FIRING and verdict.incomplete and not (standing and standing.incomplete)
+        news = fires_incomplete or _other_kinds(told, verdict)
+        return Step(now, now, incomplete=verdict.incomplete, since=since) if news else None
+    # An alert that fired ends below `resolve_below`; one that never fired ends as soon as a day is whole.
+    if not (verdict.resolves if since else verdict.whole):
+        return None
+    empty = verdict.state is State.NO_DATA and (since or verdict.opens)
+    return Step(State.NO_DATA if empty else State.OK, now, since=since)
+
+
+def _late_step(as_of: Transition | None, told: list[Transition], verdict: Verdict, day: str) -> Step | None:
+    if verdict.state not in {State.FIRING, State.INCOMPLETE}:
+        return None
+    then = as_of.state if as_of else State.OK
+    known = max([then, *(transition.state for transition in told)], key=lambda state: state.severity)
+    if verdict.state.severity > known.severity or (verdict.state is known and _other_kinds(told, verdict)):
+        since = day if verdict.state is State.FIRING else ""
+        return Step(verdict.state, then, late=True, incomplete=verdict.incomplete, since=since)
+    return None
+
+
+def _other_kinds(told: list[Transition], verdict: Verdict) -> bool:
+    return not verdict.kinds <= {kind for transition in told for kind in transition.kinds}

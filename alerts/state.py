@@ -1,0 +1,249 @@
+"""From manifests to told alerts: claim, tell, mark; each step safe to die after.
+
+::
+
+    claim_transitions    what these days change, each change claimed by one worker
+    pending_transitions  what other runs claimed and did not tell for 15 minutes
+    deliver              one message for them all, then the marks
+
+A run does them in this order. A crash before the claim: the next run claims. After the claim: the next run takes it over
+after 15 minutes. Between telling and the mark: it is told twice, since no channel can be asked whether it has told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
+from uuid import uuid4
+
+from ..api.errors import DeepsetError
+from ..api.sources import LogSource
+from ..api.times import SECOND
+from ..archive.keys import day_folder, manifest_key
+from ..archive.manifest import Manifest, Source
+from ..archive.objects import ObjectStore
+from .completeness import describe_overdue, faults
+from .events import Missing
+from .ledger import Ledger, Series, claim_time, conflict
+from .machine import Step, decide
+from .messages import Message, compose
+from .redact import sample
+from .rules import AnyRule, RuleSet, newest_by_day, source_of
+from .transitions import Example, Transition
+from .verdicts import Verdict, evaluate, overdue
+
+SampleOf = Callable[[Manifest, str], str | None]
+"""Given a day's manifest and a `log_id`, the row's message, or None when it is not at hand."""
+
+_EXAMPLES = 5
+_GAPS = 10
+_TRIES = 50
+
+
+class Delivery(NamedTuple):
+    """What became of a message."""
+
+    sent: list[Transition]
+    unsent: list[Transition]
+    """Claimed and not told: a later run tells them."""
+    error: str = ""
+    """Why not, without secrets that the channel's own text does not hold; empty when all went well."""
+
+
+def claim_transitions(
+    ledger: Ledger,
+    rules: RuleSet,
+    manifests: Iterable[Manifest],
+    history: Iterable[Manifest] = (),
+    *,
+    now: float,
+    sample_of: SampleOf | None = None,
+    check_age: bool = True,
+) -> list[Transition]:
+    """The transitions that these days call for and that nobody has claimed yet, claimed.
+
+    Calling it again for the same days, or from two workers at once, claims nothing twice.
+
+    Args:
+        ledger: of the workspace.
+        rules: what to judge by.
+        manifests: the newest manifest of each day this run considered, of any number of pipelines. Days that cost nothing
+            belong in here too: a run that died after its commit left its days unjudged.
+        history: more newest manifests of the same pipelines: the rules' `history_days` before those days, and every newer day.
+        now: seconds since 1970.
+        sample_of: looks up the row of an example; what it raises is ignored.
+        check_age: whether a pipeline whose oldest unarchived second is older than 36 hours is INCOMPLETE.
+
+    What goes wrong with one pipeline's alerts is put into `ledger.problems` and stops no other.
+    """
+    judged, background = _by_source(manifests), _by_source(history)
+    claimed: list[Transition] = []
+    for source in dict.fromkeys([*judged, *background]):
+        days = newest_by_day(judged.get(source, ()))
+        everything = newest_by_day([*background.get(source, ()), *days.values()])
+        for rule in rules.for_source(source):
+            try:
+                desk = _Desk(ledger, rule, ledger.series(source, rule.name), everything, now, sample_of)
+                claimed += desk.judge(days)
+                claimed += desk.judge_age() if check_age else []
+            except DeepsetError as error:
+                ledger.problems.append(error)
+    return claimed
+
+
+def pending_transitions(ledger: Ledger, *, now: float) -> list[Transition]:
+    """The workspace's transitions that were claimed more than 15 minutes ago and not told, now this run's to tell."""
+    taken: list[Transition] = []
+    for series in ledger.all_series():
+        for number in sorted(number for number, entry in series.entries.items() if not entry.sent):
+            try:
+                transition = ledger.read(series, number) if ledger.claim_again(series, number, now) else None
+            except DeepsetError as error:
+                ledger.problems.append(error)
+                continue
+            if transition is not None:
+                taken.append(transition)
+    return taken
+
+
+def mark_sent(ledger: Ledger, transitions: Iterable[Transition], *, now: float, to: str | None = None) -> None:
+    """Writes that they were told. A run without a channel marks them too: or a channel set up later would tell old news."""
+    for transition in transitions:
+        ledger.mark_sent(transition, now, to)
+
+
+def deliver(
+    ledger: Ledger,
+    transitions: Sequence[Transition],
+    send: Callable[[Message], object],
+    *,
+    now: Callable[[], float],
+    archive: str = "",
+    run_url: str | None = None,
+    to: str | None = None,
+    cap: int = 10,
+) -> Delivery:
+    """Tells the transitions in one message and marks them. Never raises: a notification that fails fails nothing else.
+
+    Args:
+        ledger: that claimed them.
+        transitions: of `claim_transitions` and `pending_transitions`.
+        send: sends the message, and raises when it could not.
+        now: the clock, seconds since 1970.
+        archive: the bucket's URL, such as ``s3://bucket``.
+        run_url: the run's page, where there is one.
+        to: the channel's name, for the mark.
+        cap: of pipelines described in full.
+    """
+    started = now()
+    live = [transition for transition in transitions if ledger.holds(transition, started)]
+    late = [transition for transition in transitions if transition not in live]
+    if not live:
+        return Delivery([], late, "The claims are older than 15 minutes: another run tells them." if late else "")
+    try:
+        send(compose(live, cap=cap, archive=archive, run_url=run_url))
+    except Exception as error:  # noqa: BLE001 - a channel may raise anything, and none of it may fail the archive
+        return Delivery([], [*live, *late], f"{type(error).__name__}: {sample(str(error))}")
+    try:
+        mark_sent(ledger, live, now=now(), to=to)
+    except DeepsetError as error:
+        return Delivery(live, late, f"The message was sent, and could not be marked as sent: {error}")
+    return Delivery(live, late)
+
+
+def evaluate_day(
+    store: ObjectStore,
+    rules: RuleSet,
+    manifest: Manifest,
+    history: Iterable[Manifest],
+    send: Callable[[Message], object],
+    now: float,
+) -> list[Transition]:
+    """Claim, tell and mark for one day of one pipeline: the whole of it where there is only one. Returns what it claimed."""
+    ledger = Ledger(store, manifest.source.workspace)
+    claimed = claim_transitions(ledger, rules, [manifest], history, now=now)
+    deliver(ledger, claimed, send, now=lambda: now)
+    return claimed
+
+
+class _Desk:
+    """One rule on one pipeline, about to be judged."""
+
+    def __init__(self, ledger: Ledger, rule: AnyRule, series: Series, everything: Mapping[str, Manifest], now: float,
+                 sample_of: SampleOf | None) -> None:
+        self.ledger, self.rule, self.series, self.now, self.sample_of = ledger, rule, series, now, sample_of
+        self.everything = everything
+        self.latest = max(everything)
+
+    def judge(self, days: Mapping[str, Manifest]) -> list[Transition]:
+        """The days in their order."""
+        outside = max((day for day in self.everything if day not in days), default="")
+        claimed: list[Transition] = []
+        for day in sorted(days):
+            manifest = days[day]
+            # Late rows come to a day that was judged before: a newer day that is archived was judged since.
+            newest = self.latest if manifest.late_rows else outside
+            verdict = evaluate(self.rule, manifest, list(self.everything.values()))
+            claimed += self._claim(verdict, day, manifest, manifest.source, newest)
+        return claimed
+
+    def judge_age(self) -> list[Transition]:
+        """Whether a stretch has waited for too long."""
+        found = describe_overdue(list(self.everything.values()), int(self.now * SECOND))
+        if found is None:
+            return []
+        day, detail = found
+        source = self.everything[self.latest].source
+        return self._claim(overdue(detail), day, self.everything.get(day), source, self.latest)
+
+    def _claim(self, verdict: Verdict, day: str, manifest: Manifest | None, source: Source, newest: str) -> list[Transition]:
+        revision = manifest.revision if manifest else 0
+        for _ in range(_TRIES):
+            step = decide(self.ledger.backwards(self.series), verdict, day, revision, newest)
+            if step is None:
+                return []
+            transition = self._transition(step, verdict, day, manifest, source)
+            if self.ledger.claim(self.series, transition, self.now):
+                return [transition]
+        raise conflict(self.series)
+
+    def _transition(self, step: Step, verdict: Verdict, day: str, manifest: Manifest | None, source: Source) -> Transition:
+        log_source, prefix, on = self.series.source, self.ledger.store.prefix, date.fromisoformat(day)
+        transition = Transition(
+            claim_id=uuid4().hex, number=self.series.last + 1, at=claim_time(self.now), source=source, rule=self.rule.name,
+            rule_kind=self.rule.kind, dt=day, state=step.state, previous=step.previous, late=step.late,
+            incomplete=step.incomplete, since=step.since, value=verdict.value, threshold=verdict.threshold,
+            detail=verdict.detail, kinds=sorted(verdict.kinds), folder=day_folder(prefix, "jsonl", log_source, on))
+        if manifest is None:
+            return transition
+        return transition.model_copy(update={
+            "revision": manifest.revision, "status": manifest.status, "rows": manifest.rows, "errors": manifest.errors,
+            "late_rows": manifest.late_rows, "examples": self._examples(verdict, manifest),
+            "gaps": [Missing(start=gap.start, end=gap.end, reason=gap.reason) for gap in faults(manifest)[:_GAPS]],
+            "unresolved_ties": len(manifest.unresolved_ties),
+            "manifest_key": manifest_key(prefix, log_source, on, manifest.revision)})
+
+    def _examples(self, verdict: Verdict, manifest: Manifest) -> list[Example]:
+        """The commonest kinds, new ones before others."""
+        def is_known(kind: str) -> bool:
+            return not any(kind.startswith(new) for new in verdict.kinds)
+
+        ordered = sorted(manifest.exceptions, key=lambda one: (is_known(f"{one.type} at {one.frame}"), -one.count))
+        return [Example(type=one.type, frame=one.frame, count=one.count, log_id=one.log_id,
+                        text=self._text(manifest, one.log_id) if index == 0 else "")
+                for index, one in enumerate(ordered[:_EXAMPLES])]
+
+    def _text(self, manifest: Manifest, log_id: str) -> str:
+        try:
+            text = self.sample_of(manifest, log_id) if self.sample_of and log_id else None
+        except Exception:  # noqa: BLE001 - an example is a courtesy; the alert goes out without it
+            return ""
+        return sample(text) if text else ""
+
+
+def _by_source(manifests: Iterable[Manifest]) -> dict[LogSource, list[Manifest]]:
+    grouped: dict[LogSource, list[Manifest]] = {}
+    for manifest in manifests:
+        grouped.setdefault(source_of(manifest), []).append(manifest)
+    return grouped
