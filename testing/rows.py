@@ -119,7 +119,7 @@ class RowTable:
         count, old = len(source.times), len(self.times)
         codes = [self._kind_codes.setdefault(kind, len(self._kind_codes)) for kind in source.kind_names]
         times = self.times + source.times
-        kinds = self._kinds + array("H", [codes[kind] for kind in source.kinds])
+        kinds = self._kinds + array("H", map(codes.__getitem__, source.kinds))
         base = len(self._sources) << 40
         refs = array("q", self._refs)
         refs.extend(range(base, base + count))
@@ -145,10 +145,8 @@ class RowTable:
 
     def raws(self, positions: Iterable[int]) -> Iterator[bytes]:
         """The JSON of the rows at these places."""
-        refs, sources = self._refs, self._sources
-        for position in positions:
-            ref = refs[position]
-            yield sources[ref >> 40].raw(ref & 0xFF_FFFF_FFFF)
+        refs, sources = self._refs, self._sources  # taken now: a long answer outlives later additions
+        return (sources[ref >> 40].raw(ref & 0xFF_FFFF_FFFF) for ref in map(refs.__getitem__, positions))
 
     def log_id(self, position: int) -> str:
         """The `log_id` of the row at this place in time order."""

@@ -118,7 +118,7 @@ class FakeDeepset:
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="fake-deepset", daemon=True)
         thread.start()
-        self._wire = Wire(self._respond)
+        self._wire = Wire(self._respond, self.problems.append)
         self._started = (loop, thread)
         try:
             self._port = asyncio.run_coroutine_threadsafe(self._wire.start(self._host, self._port), loop).result()

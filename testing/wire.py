@@ -44,8 +44,9 @@ Respond = Callable[[Head], Reply]
 class Wire:
     """One listening socket and its connections, inside a running event loop."""
 
-    def __init__(self, respond: Respond) -> None:
+    def __init__(self, respond: Respond, failed: Callable[[Exception], None]) -> None:
         self._respond = respond
+        self._failed = failed
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -69,9 +70,14 @@ class Wire:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                while await self._one(reader, writer):
-                    pass
+            while await self._one(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # the client is gone, or speaks something else
+        except asyncio.CancelledError:
+            writer.transport.abort()  # a client that does not read must not hold up the stop
+        except Exception as problem:  # noqa: BLE001 - it must reach the test, not die in this thread
+            self._failed(problem)
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError):
@@ -79,8 +85,12 @@ class Wire:
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; whether the connection stays open."""
-        head = read_head(await reader.readuntil(b"\r\n\r\n"))
-        length = int(head.headers.get("content-length", "0"))
+        data = await reader.readuntil(b"\r\n\r\n")
+        try:
+            head = read_head(data)
+            length = int(head.headers.get("content-length", "0"))
+        except ValueError:  # not HTTP
+            return False
         if length:
             await reader.readexactly(length)
         reply = self._respond(head)
