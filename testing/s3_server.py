@@ -1,7 +1,7 @@
 """An S3-compatible server on loopback, for tests and the demo: ministack, started in a process of its own.
 
 ministack checks signatures, IAM policies, checksums and conditional writes. It pins botocore exactly, so it lives in a virtual
-environment of its own: ``.venv-s3`` (``make .venv-s3``), or the one that ``PREFECT_DEEPSET_S3_VENV`` names.
+environment of its own: ``.venv-s3`` (``make .venv-s3/.installed``), or the one that ``PREFECT_DEEPSET_S3_VENV`` names.
 
 ::
 
@@ -60,8 +60,8 @@ def find_ministack() -> Path:
     on_path = None if told else shutil.which("ministack")
     if on_path:
         return Path(on_path)
-    raise FileNotFoundError(f"ministack was not found in {', '.join(map(str, venvs))}. Run `make .venv-s3`, or install it in a "
-                            "virtual environment of its own (`pip install ministack==1.5.33`) and name that in "
+    raise FileNotFoundError(f"ministack was not found in {', '.join(map(str, venvs))}. Run `make .venv-s3/.installed`, or install it "
+                            "in a virtual environment of its own (`pip install ministack==1.5.33`) and name that in "
                             "PREFECT_DEEPSET_S3_VENV.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prefect_deepset.archive.store import S3Store, s3_config
 from prefect_deepset.testing.s3_server import AccessKey, EmbeddedS3
@@ -19,10 +19,27 @@ def no_sleep(_seconds: float) -> None:
     """Tests do not wait."""
 
 
+class S3Server(Protocol):
+    """What a server must offer to be behind a handle."""
+
+    endpoint_url: str
+    access_key: str
+    secret_key: str
+
+    def stop(self) -> None:
+        """Ends it."""
+        ...
+
+    def client(self, key: AccessKey | None = None, *, endpoint_url: str | None = None, base: Config | None = None,
+               **config: Any) -> S3Client:
+        """A new client; `config` are botocore `Config` arguments, which win over those of `base`."""
+        ...
+
+
 class S3Handle:
     """One running S3 server and short ways to what tests need of it."""
 
-    def __init__(self, server: EmbeddedS3) -> None:
+    def __init__(self, server: S3Server) -> None:
         self.server = server
         self.endpoint_url = server.endpoint_url
         self.access_key = server.access_key
@@ -42,6 +59,8 @@ class S3Handle:
 
     def user(self, policy: Mapping[str, Any]) -> AccessKey:
         """A new IAM user who may do only what `policy` says."""
+        if not isinstance(self.server, EmbeddedS3):
+            raise TypeError("Only the emulator knows users and policies.")
         return self.server.add_user(f"user-{secrets.token_hex(6)}", policy)
 
     def store(self, bucket: str | None = None, prefix: str = "", *, key: AccessKey | None = None,
@@ -54,7 +73,7 @@ class S3Handle:
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """Every key in the bucket but the write check's."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        keys = [item.get("Key", "") for page in pages for item in page.get("Contents", [])]
         return [key for key in keys if not key.endswith("manifests/.write-check")]
 
     def read(self, bucket: str, key: str) -> bytes:
