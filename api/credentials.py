@@ -15,6 +15,7 @@ from .errors import InvalidInputError
 HIDDEN = "[hidden]"
 
 _ADVICE = "Copy the key again from the platform: profile, API Keys."
+_PREFIX = re.compile(r"(?i)bearer(?:\s+|$)")
 _JWT = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,2}")
 _BEARER = re.compile(r"(?i)\b(bearer\s+)(?!token\b|api\b|key\b|realm\b|auth)[^\s\"',<>]{6,}")
 _PIECE = 8
@@ -37,12 +38,12 @@ def clean_key(api_key: str | Secret) -> str:
         InvalidInputError: when it is empty, or has control, blank or non-ASCII characters inside. The key is not shown
             (an HTTP library would show it in its own error, so it must not get that far).
     """
-    key = (api_key.get_secret_value() if isinstance(api_key, Secret) else api_key)
+    key = api_key.get_secret_value() if isinstance(api_key, Secret) else api_key
     if not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users call without a type checker
         raise InvalidInputError("The API key is not text.", _ADVICE)
     key = key.strip()
-    if key[:7].lower() == "bearer ":
-        key = key[7:].strip()
+    if prefix := _PREFIX.match(key):
+        key = key[prefix.end() :]
     if not key:
         raise InvalidInputError("The API key is empty.", _ADVICE)
     if any(not "!" <= character <= "~" for character in key):
