@@ -1,0 +1,62 @@
+"""What a read has learned of the server it talks to: the answers to the API's unknowns, as far as rows have shown them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .rows import Row
+from .times import MILLISECOND, SECOND
+
+RETENTION_HOURS = 48
+"""Users can read logs for two days (vendor documentation)."""
+RETENTION_MARGIN = 600.0
+"""Seconds before the end of retention from which a stretch is no longer taken for whole."""
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+"""Level values that the vendor's documentation and client show."""
+ORIGINS = ("querypipeline", "indexingpipeline", "haystack", "unknown")
+"""The contract's enumeration."""
+
+
+@dataclass
+class Learned:
+    """Shared by all walks of one read; each answer is only ever added to, so threads need no lock."""
+
+    overlap: int = MILLISECOND
+    """Nanoseconds re-read at each page's border."""
+    disordered: bool = False
+    """Rows were seen out of order within the overlap."""
+    time_filter: bool = False
+    """A `logged_at` filter was shown to be honoured."""
+    time_filter_probed: bool = False
+    total_counts: Literal["after", "all", "unclear"] | None = None
+    """What `total` counts: rows below the cursor, all rows, or neither."""
+    oldest_seen: int | None = None
+    levels: set[str] = field(default_factory=lambda: set(LEVELS))
+    origins: set[str] = field(default_factory=lambda: set(ORIGINS))
+
+    def see(self, rows: Iterable[Row]) -> None:
+        """Takes note of the values in a page."""
+        for row in rows:
+            self.levels.add(row.level)
+            self.origins.add(row.origin)
+            if self.oldest_seen is None or row.logged_at < self.oldest_seen:
+                self.oldest_seen = row.logged_at
+
+    def count_total(self, kind: Literal["after", "all"] | None) -> None:
+        """Takes one observation of what `total` counts; observations that contradict each other make it unclear."""
+        if kind is None or self.total_counts not in {None, kind}:
+            self.total_counts = "unclear"
+        else:
+            self.total_counts = kind
+
+    def still_shown(self, instant: int, now: float) -> bool:
+        """Whether the platform must still show a row of `instant` at `now` (seconds since 1970)."""
+        return instant > shown_since(now)
+
+
+def shown_since(now: float) -> int:
+    """The oldest instant (ns) that counts as surely shown at `now` (s): 48 hours ago, less ten minutes."""
+    return int(now * SECOND) - RETENTION_HOURS * 3600 * SECOND + int(RETENTION_MARGIN * SECOND)

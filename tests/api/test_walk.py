@@ -1,0 +1,210 @@
+"""The walk against every answer to the API's unknowns: nothing lost, nothing doubled, or said so."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from prefect_deepset.api.budget import Budget
+from prefect_deepset.api.errors import CursorError
+from prefect_deepset.api.parallel import SpansRead
+from prefect_deepset.api.rows import Row
+from prefect_deepset.api.times import MICROSECOND, MILLISECOND, SECOND, Span, day_span, parse_instant
+from prefect_deepset.api.walk import Request
+
+from .simulated import SimulatedServer, row
+
+START = parse_instant("2026-03-01T00:00:00Z")
+NOW = START / SECOND + 90_000
+DAY = Span(START, START + 86_400 * SECOND)
+
+
+def read(server: SimulatedServer, spans: list[Span] | None = None, workers: int = 1, **options: object) -> tuple[SpansRead, list[Row]]:
+    spans_read = SpansRead(server.fetch, spans or [DAY], Budget(workers), now=lambda: NOW, sleep=lambda _: None, **options)
+    rows: list[Row] = []
+    for increment in spans_read:
+        assert all(increment.lo <= r.logged_at < increment.hi for r in increment.rows)
+        assert increment.rows == sorted(increment.rows, reverse=True)
+        rows.extend(increment.rows)
+    return spans_read, rows
+
+
+def truth(server: SimulatedServer, span: Span = DAY) -> list[tuple[int, str]]:
+    return sorted((r.logged_at, r.log_id) for r in server.rows if span.start <= r.logged_at < span.end)
+
+
+def keys(rows: list[Row]) -> list[tuple[int, str]]:
+    return sorted((r.logged_at, r.log_id) for r in rows)
+
+
+def assert_whole(server: SimulatedServer, **options: object) -> SpansRead:
+    result, rows = read(server, **options)
+    assert result.unread == []
+    assert result.tally.ties == []
+    assert sorted({*keys(rows), *keys(result.strays)}) == truth(server)
+    assert len(set(keys(rows))) == len(rows)
+    return result
+
+
+def even(count: int, seed: int = 1, spread: int = 86_400 * SECOND) -> list[Row]:
+    generator = random.Random(seed)
+    return [row(START + generator.randrange(spread // MICROSECOND) * MICROSECOND, f"r{n}", generator.choice(["info", "error"]))
+            for n in range(count)]
+
+
+def with_ties(sizes: list[int], seed: int = 2) -> list[Row]:
+    generator = random.Random(seed)
+    rows = even(500, seed)
+    for n, size in enumerate(sizes):
+        at = START + (n + 1) * 3600 * SECOND + 157_182 * MICROSECOND
+        rows += [row(at, f"t{n}-{k}", ["info", "warning", "error", "debug"][k % 4], ["haystack", "querypipeline", "unknown"][k % 3])
+                 for k in range(size)]
+    generator.shuffle(rows)
+    return rows
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("precision", ["us", "ms", "s"])
+@pytest.mark.parametrize("total", ["after", "all", "capped", "zero"])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_an_even_day_is_whole_however_after_compares_and_whatever_total_counts(inclusive, precision, total, workers):
+    assert_whole(SimulatedServer(even(1500), inclusive=inclusive, precision=precision, total=total), workers=workers)
+
+
+@pytest.mark.parametrize("tie_order", ["stable", "random"])
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("precision", ["us", "ms"])
+def test_ties_up_to_and_beyond_a_page_are_whole(tie_order, inclusive, precision):
+    assert_whole(SimulatedServer(with_ties([2, 50, 99, 100, 101, 180, 250]), tie_order=tie_order, inclusive=inclusive, precision=precision))
+
+
+@pytest.mark.parametrize("filters", ["ignored", "refused"])
+def test_a_tie_that_no_filter_can_split_is_recorded_and_the_rest_is_whole(filters):
+    server = SimulatedServer(with_ties([250]), filters=filters)
+    result, rows = read(server)
+    assert len(result.tally.ties) == 1
+    tie = result.tally.ties[0].span
+    missing = set(truth(server)) - set(keys(rows))
+    assert missing
+    assert all(tie.start <= at < tie.end for at, _ in missing)
+
+
+def test_a_tie_with_an_unknown_level_larger_than_a_page_is_never_called_resolved_while_rows_are_missing():
+    rows = even(100) + [row(START + SECOND, f"x{n}", "chatter", "mystery") for n in range(150)]
+    server = SimulatedServer(rows)
+    result, found = read(server)
+    assert set(truth(server)) == set(keys(found)) or result.tally.ties
+
+
+def test_a_burst_of_150_rows_within_one_millisecond_is_whole():
+    burst = [row(START + 7200 * SECOND + n * 6 * MICROSECOND, f"b{n}", "info", "haystack") for n in range(150)]
+    assert_whole(SimulatedServer(even(300) + burst, filters="ignored"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_disorder_within_a_millisecond_is_whole(seed):
+    generator = random.Random(seed)
+    burst = [row(START + 7200 * SECOND + generator.randrange(4000) * MICROSECOND, f"b{n}", ["info", "error"][n % 2],
+                 ["haystack", "unknown"][n // 2 % 2]) for n in range(500)]
+    assert_whole(SimulatedServer(even(300) + burst, shuffle_within=MILLISECOND, seed=seed))
+
+
+def test_disorder_within_a_second_is_whole():
+    rows = even(600, spread=400 * SECOND)
+    assert_whole(SimulatedServer(rows, shuffle_within=SECOND))
+
+
+def test_rows_on_the_borders_of_the_span_belong_to_it_from_the_start_on_and_before_the_end():
+    rows = [row(DAY.start + offset, f"s{offset}") for offset in (-1000, 0, 1000)] + [row(DAY.end + offset, f"e{offset}") for offset in (-1000, 0, 1000)]
+    for inclusive in (False, True):
+        assert_whole(SimulatedServer(rows, inclusive=inclusive))
+
+
+def test_a_server_that_ignores_after_is_refused():
+    class Stuck(SimulatedServer):
+        def fetch(self, request: Request):
+            return super().fetch(request._replace(after=2**62))
+
+    result, _ = read(Stuck(even(500) + [row(DAY.end + 3600 * SECOND, f"n{n}") for n in range(150)]))
+    assert all(isinstance(unread.error, CursorError) for unread in result.unread)
+    assert [unread.span for unread in result.unread] == [DAY]
+
+
+def test_a_server_that_moves_to_newer_rows_is_refused():
+    class Backwards(SimulatedServer):
+        def fetch(self, request: Request):
+            page = super().fetch(request._replace(after=2**62, limit=100_000))
+            rows = [r for r in page.rows if r.logged_at > request.after][-request.limit:]
+            return page._replace(rows=rows, has_more=True)
+
+    result, rows = read(Backwards(even(500) + [row(DAY.end + n * SECOND, f"n{n}") for n in range(1, 150)]))
+    assert result.unread
+
+
+def test_504_on_a_heavy_stretch_is_read_with_smaller_pages():
+    heavy = (START + 30_000 * SECOND, START + 31_000 * SECOND)
+    assert_whole(SimulatedServer(even(2000), heavy=heavy, heavy_limit=10))
+
+
+def test_504_unless_bounded_in_time_is_read_with_a_time_filter():
+    heavy = (START + 30_000 * SECOND, START + 60_000 * SECOND)
+    assert_whole(SimulatedServer(even(2000) + [row(DAY.end + n * SECOND, f"n{n}") for n in range(20)], heavy=heavy))
+
+
+@pytest.mark.parametrize("time_filter", ["ignored", "refused"])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_stretch_that_always_times_out_costs_no_more_than_itself(time_filter, workers):
+    heavy = (START + 30_000 * SECOND, START + 30_600 * SECOND)
+    server = SimulatedServer(even(4000), heavy=heavy, time_filter=time_filter)
+    result, rows = read(server, workers=workers)
+    missing = set(truth(server)) - set(keys(rows))
+    assert len(set(keys(rows))) == len(rows)
+    assert all(any(u.span.start <= at < u.span.end for u in result.unread) for at, _ in missing)
+    assert sum(u.span.end - u.span.start for u in result.unread) <= 1000 * SECOND  # ten rows stand on about 200 s here
+
+
+def test_an_end_that_is_a_lie_is_not_believed_when_asked_twice():
+    for seed in range(10):
+        assert_whole(SimulatedServer(even(1000), false_end_rate=0.05, total="after", seed=seed))
+
+
+def test_short_pages_are_not_taken_for_the_end():
+    assert_whole(SimulatedServer(even(1500), short_rate=0.5, seed=3))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    data=st.data(),
+    inclusive=st.booleans(),
+    precision=st.sampled_from(["us", "ms", "s"]),
+    tie_order=st.sampled_from(["stable", "random"]),
+    shuffle=st.sampled_from([0, 0, MILLISECOND]),
+    total=st.sampled_from(["after", "all", "capped", "zero"]),
+    filters=st.sampled_from(["honoured", "honoured", "ignored", "refused"]),
+    faults=st.sampled_from([0.0, 0.1]),
+    short=st.sampled_from([0.0, 0.2]),
+    workers=st.sampled_from([1, 2, 5]),
+    seed=st.integers(0, 10_000),
+)
+def test_whatever_the_server_does_a_row_is_read_once_or_its_place_is_reported(
+    data, inclusive, precision, tie_order, shuffle, total, filters, faults, short, workers, seed
+):
+    generator = random.Random(seed)
+    rows: list[Row] = []
+    for n in range(data.draw(st.integers(0, 6))):
+        kind = data.draw(st.sampled_from(["even", "tie", "burst", "second"]))
+        size = data.draw(st.integers(1, 260))
+        base = START + data.draw(st.integers(-3600, 90_000)) * SECOND + generator.randrange(10**6) * MICROSECOND
+        width = {"even": 3600 * SECOND, "tie": MICROSECOND, "burst": MILLISECOND, "second": SECOND}[kind]
+        rows += [row(base + generator.randrange(width // MICROSECOND) * MICROSECOND, f"{n}-{k}",
+                     generator.choice(["info", "error", "INFO", "trace"]), generator.choice(["haystack", "unknown", "new"])) for k in range(size)]
+    server = SimulatedServer(rows, inclusive, precision, tie_order, shuffle, total, filters, fault_rate=faults, short_rate=short, seed=seed)
+    result, found = read(server, workers=workers)
+    found_keys = keys(found)
+    assert len(set(found_keys)) == len(found_keys)
+    assert set(found_keys) <= set(truth(server))
+    doubtful = [u.span for u in result.unread] + [t.span for t in result.tally.ties]
+    missing = set(truth(server)) - set(found_keys) - set(keys(result.strays))
+    assert all(any(s.start <= at < s.end for s in doubtful) for at, _ in missing)
