@@ -74,6 +74,10 @@ class GeneratedRows:
         """20 URL-safe characters."""
         return self._log_id(index).decode("ascii")
 
+    def logged_at(self, index: int) -> str:
+        """The row's time as its JSON has it."""
+        return text(self.times[index])
+
     def raw(self, index: int) -> bytes:
         """The row's JSON."""
         second, fraction = divmod(self.times[index], SECOND)

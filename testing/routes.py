@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from .behaviour import Behaviour
-from .catalog import Catalog, LoggedThing
-from .faults import Fault, FaultSchedule, Request
+from .catalog import Catalog, Kind, LoggedThing
+from .faults import Fault, FaultSchedule, Request, Route
 from .filters import FilterError, read_filter
 from .instants import HOUR, parse
 from .paging import Query, Selection, select, shown_window
@@ -26,6 +27,26 @@ class Setting(NamedTuple):
     rng: random.Random
     now: int
     """Nanoseconds."""
+
+
+def find_route(path: str) -> tuple[Route, str, str, Kind]:
+    """What a path leads to: (route, workspace, name, kind)."""
+    parts = path.strip("/").split("/")
+    nothing: tuple[Route, str, str, Kind] = ("other", "", "", "pipeline")
+    if parts[:3] != ["api", "v1", "workspaces"]:
+        return nothing
+    names = [unquote(part, errors="replace") for part in parts[3:]]
+    match len(names), names[1:2], names[3:4]:
+        case 0, _, _:
+            return "workspaces", "", "", "pipeline"
+        case 2, ["pipelines"], _:
+            return "pipelines", names[0], "", "pipeline"
+        case 3, ["pipelines" | "indexes"], _:
+            return "pipeline", names[0], names[2], "pipeline" if names[1] == "pipelines" else "index"
+        case 4, ["pipelines" | "indexes"], ["logs"]:
+            return "logs", names[0], names[2], "pipeline" if names[1] == "pipelines" else "index"
+        case _:
+            return nothing
 
 
 def answer(request: Request, setting: Setting, fault: Fault | None) -> Answer:

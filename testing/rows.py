@@ -37,6 +37,10 @@ class RowSource(Protocol):
         """The row's `log_id`."""
         ...
 
+    def logged_at(self, index: int) -> str:
+        """The row's `logged_at` as its JSON has it."""
+        ...
+
 
 class TruthRow(NamedTuple):
     """A row as it is, whatever the server shows."""
@@ -55,12 +59,14 @@ class GivenRows:
         self.kind_names: list[tuple[str, str]] = []
         self._raws: list[bytes] = []
         self._ids: list[str] = []
+        self._clocks: list[str] = []
         codes: dict[tuple[str, str], int] = {}
         for given in rows:
             raw = _encode(given)
             row = json.loads(raw)
             self._raws.append(raw)
             self._ids.append(str(row["log_id"]))
+            self._clocks.append(row["logged_at"])
             self.times.append(parse(row["logged_at"]))
             kind = (str(row.get("level", "")), str(row.get("origin", "")))
             if kind not in codes:
@@ -75,6 +81,10 @@ class GivenRows:
     def log_id(self, index: int) -> str:
         """The row's `log_id`."""
         return self._ids[index]
+
+    def logged_at(self, index: int) -> str:
+        """The row's `logged_at` as its JSON has it."""
+        return self._clocks[index]
 
 
 def _encode(row: GivenRow) -> bytes:
@@ -152,6 +162,12 @@ class RowTable:
         """The `log_id` of the row at this place in time order."""
         ref = self._refs[position]
         return self._sources[ref >> 40].log_id(ref & 0xFF_FFFF_FFFF)
+
+    def identity(self, position: int) -> tuple[str, str]:
+        """(`log_id`, `logged_at` as the JSON has it) of the row at this place in time order."""
+        ref = self._refs[position]
+        source, index = self._sources[ref >> 40], ref & 0xFF_FFFF_FFFF
+        return source.log_id(index), source.logged_at(index)
 
     def view(self, condition: Condition, now: int) -> View:
         """The rows that the condition selects (its time bounds aside) and that have appeared by `now`."""

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Self, cast
+from typing import NamedTuple, Self, cast
 from urllib.parse import parse_qsl
 
 from .behaviour import Behaviour
@@ -20,9 +19,9 @@ from .faults import Fault, Faults, FaultSchedule, Request, Route
 from .instants import MICROSECOND, Instant, to_ns
 from .paging import shown_places
 from .render import Answer, error, json_answer
-from .routes import Setting, answer
-from .rows import GivenRow, GivenRows, RowSource, TruthRow
-from .wire import Head, Reply, Wire, decode
+from .routes import Setting, answer, find_route
+from .rows import GivenRow, GivenRows, RowSource, RowTable, TruthRow
+from .wire import Head, Reply, Wire
 
 Rows = RowSource | Iterable[GivenRow]
 """What a generator gives, or rows one by one: objects, or JSON texts that are kept byte for byte."""
@@ -54,14 +53,14 @@ class FakeDeepset:
 
     ::
 
-        from prefect_deepset.testing import FakeDeepset, Faults, Fault, even_day
+        from prefect_deepset.testing import FakeDeepset, Fault, Faults, even_day
 
         with FakeDeepset(now="2026-02-01T03:00:00Z") as server:
-            server.add_pipeline("my-workspace", "my-pipeline", even_day("2026-01-31T00:00:00Z", 10_000))
+            server.add_pipeline("support", "chat", even_day("2026-01-31T00:00:00Z", 1_000))
             server.faults = Faults(at={3: Fault.gateway_timeout()})
-            read_something(server.url, server.api_key)
-            assert [r.status for r in server.requests][:3] == [200, 200, 504]
-            assert everything_read == server.truth_ids("my-workspace", "my-pipeline")
+            found = read_logs(server.url, server.api_key, "support", "chat")  # whatever is to be tested
+            assert sorted(found) == sorted(row.log_id for row in server.truth("support", "chat"))
+            assert server.counters["504"] == 1
 
     All methods may be called from any thread while the server runs.
 
@@ -247,19 +246,33 @@ class FakeDeepset:
             shown_only: only those that the server shows now.
         """
         with self._lock:
-            table = self._thing(workspace, name, kind).table
-            places: Iterable[int] = table.window(None if start is None else to_ns(start), None if end is None else to_ns(end))
-            if shown_only:
-                shown = set(shown_places(table, self.behaviour, self._setting().now))
-                places = [place for place in places if place in shown]
-            raws = [(table.log_id(place), table.raw(place)) for place in places]
-        return [TruthRow(log_id, json.loads(raw)["logged_at"], raw) for log_id, raw in raws]
+            table, places = self._places(workspace, name, start, end, shown_only, kind)
+            return [TruthRow(*table.identity(place), table.raw(place)) for place in places]
 
     def truth_ids(
-        self, workspace: str, name: str, start: Instant | None = None, end: Instant | None = None, **options: Any
+        self,
+        workspace: str,
+        name: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        *,
+        shown_only: bool = False,
+        kind: Kind = "pipeline",
     ) -> set[tuple[str, str]]:
-        """(`log_id`, `logged_at` as the row has it) of the same rows."""
-        return {(row.log_id, row.logged_at) for row in self.truth(workspace, name, start, end, **options)}
+        """(`log_id`, `logged_at` as the row has it) of the same rows, without rendering them."""
+        with self._lock:
+            table, places = self._places(workspace, name, start, end, shown_only, kind)
+            return set(map(table.identity, places))
+
+    def _places(
+        self, workspace: str, name: str, start: Instant | None, end: Instant | None, shown_only: bool, kind: Kind
+    ) -> tuple[RowTable, Sequence[int]]:
+        table = self._thing(workspace, name, kind).table
+        places = table.window(None if start is None else to_ns(start), None if end is None else to_ns(end))
+        if not shown_only:
+            return table, places
+        shown = shown_places(table, self.behaviour, self._setting().now)
+        return table, [place for place in shown if place in places]
 
     # --- faults and the record
 
@@ -320,7 +333,7 @@ class FakeDeepset:
         return Setting(self._catalog, self.behaviour, self._faults, self.api_key, self._rng, instant)
 
     def _request(self, head: Head, now: float) -> Request:
-        route, workspace, name, kind = _route(head.path)
+        route, workspace, name, kind = find_route(head.path)
         with self._lock:
             self._number += 1
             self._logs_number += route == "logs"
@@ -357,23 +370,3 @@ class FakeDeepset:
 def _source(rows: Rows) -> RowSource:
     """Rows as a source; what has times and can render rows already is one."""
     return cast("RowSource", rows) if hasattr(rows, "kind_names") else GivenRows(cast("Iterable[GivenRow]", rows))
-
-
-def _route(path: str) -> tuple[Route, str, str, Kind]:
-    """What a path leads to: (route, workspace, name, kind)."""
-    parts = path.strip("/").split("/")
-    nothing: tuple[Route, str, str, Kind] = ("other", "", "", "pipeline")
-    if parts[:3] != ["api", "v1", "workspaces"]:
-        return nothing
-    names = [decode(part) for part in parts[3:]]
-    match len(names), names[1:2], names[3:4]:
-        case 0, _, _:
-            return "workspaces", "", "", "pipeline"
-        case 2, ["pipelines"], _:
-            return "pipelines", names[0], "", "pipeline"
-        case 3, ["pipelines" | "indexes"], _:
-            return "pipeline", names[0], names[2], "pipeline" if names[1] == "pipelines" else "index"
-        case 4, ["pipelines" | "indexes"], ["logs"]:
-            return "logs", names[0], names[2], "pipeline" if names[1] == "pipelines" else "index"
-        case _:
-            return nothing

@@ -9,7 +9,6 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from .faults import Fault
 from .render import Answer
@@ -175,8 +174,3 @@ def read_head(data: bytes) -> Head:
         if colon:
             headers[name.lower()] = value.strip()
     return Head(method, path, query, headers)
-
-
-def decode(text: str) -> str:
-    """A percent-decoded part of a path."""
-    return unquote(text, errors="replace")

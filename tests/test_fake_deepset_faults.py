@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -193,7 +194,7 @@ def test_every_request_is_recorded_and_counted_without_its_key(server, client):
 
 
 def test_requests_in_flight_are_counted_while_answers_are_slow(server, client):
-    server.faults = Faults(latency=0.05)
+    server.faults = Faults(latency=0.2)
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: client.get(LOGS).status_code, range(8))) == {200}
     assert 2 <= server.in_flight_max <= 8
@@ -212,6 +213,26 @@ def test_nonsense_on_the_wire_closes_that_connection_only(server, client):
         raw.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
         assert raw.recv(100) == b""
     assert statuses(client, 1) == [200]
+
+
+def test_the_example_in_the_documentation_runs():
+    example = textwrap.dedent((FakeDeepset.__doc__ or "").split("::\n")[1].split("All methods")[0])
+
+    def read_logs(url: str, key: str, workspace: str, pipeline: str) -> list[str]:
+        found: list[str] = []
+        params = {"limit": "100"}
+        while True:
+            path = f"{url}/api/v1/workspaces/{workspace}/pipelines/{pipeline}/logs"
+            answer = httpx.get(path, params=params, headers={"Authorization": f"Bearer {key}"})
+            if answer.status_code == 504:
+                continue
+            page = answer.json()
+            found += [r["log_id"] for r in page["data"]]
+            if not page["has_more"]:
+                return found
+            params["after"] = page["data"][-1]["logged_at"]
+
+    exec(example, {"read_logs": read_logs})
 
 
 def test_the_command_serves_until_it_is_told_to_stop():
