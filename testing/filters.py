@@ -78,17 +78,17 @@ def _compile(text: str, behaviour: Behaviour) -> Condition:
             raise FilterError("Only exact match and AND are supported.")
         if behaviour.or_filter == "ignored":
             return Condition()
-        return Condition(key=text, of_row=_predicate(tree, behaviour))
+        return Condition(key=(text, behaviour), of_row=_predicate(tree, behaviour))
     comparisons = [c for c in _flat(tree) if _heeded(c, behaviour)]
     times = [c for c in comparisons if c.field == "logged_at"]
     if any(behaviour.time_filter == "inverted" or c.op == "ne" for c in times):
-        return Condition(key=text, of_row=_predicate(tree, behaviour))
+        return Condition(key=(text, behaviour), of_row=_predicate(tree, behaviour))
     start, end = _bounds(times, behaviour)
     kinds = sorted(c for c in comparisons if c.field != "logged_at")
     if not kinds:
         return Condition(start=start, end=end)
     parts = [_predicate(c, behaviour) for c in kinds]
-    return Condition(tuple(kinds), lambda lv, og: all(part(lv, og, 0) for part in parts), None, start, end)
+    return Condition((*kinds, behaviour), lambda lv, og: all(part(lv, og, 0) for part in parts), None, start, end)
 
 
 def _bounds(times: Sequence[Comparison], behaviour: Behaviour) -> tuple[int | None, int | None]:

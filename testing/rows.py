@@ -109,7 +109,7 @@ class View(NamedTuple):
 class RowTable:
     """One pipeline's rows, sorted by time; rows of one instant stay in the order they were added."""
 
-    _VIEWS = 64
+    _VIEWS = 16
 
     def __init__(self) -> None:
         self.times: array[int] = array("q")

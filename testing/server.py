@@ -90,8 +90,7 @@ class FakeDeepset:
         self.api_key = api_key
         self.behaviour = behaviour or Behaviour()
         self.on_request = on_request
-        self.requests: deque[LoggedRequest] = deque(maxlen=200_000)
-        """The latest requests, oldest first."""
+        self._requests: deque[LoggedRequest] = deque(maxlen=200_000)
         self.in_flight_max = 0
         """The most requests that were being answered at once."""
         self.problems: list[Exception] = []
@@ -286,6 +285,12 @@ class FakeDeepset:
         self._faults = FaultSchedule(faults)
 
     @property
+    def requests(self) -> list[LoggedRequest]:
+        """The latest 200,000 requests, oldest first; a copy, so that it holds still."""
+        with self._lock:
+            return list(self._requests)
+
+    @property
     def counters(self) -> Counter[str]:
         """How often since the last `reset`: `requests`, `pages` (logs answered 200), `rows` sent, and each status as text."""
         with self._lock:
@@ -294,7 +299,7 @@ class FakeDeepset:
     def reset(self) -> None:
         """Forget the requests; numbers begin at 1 again. Rows, behaviour and clock stay; faults start anew."""
         with self._lock:
-            self.requests.clear()
+            self._requests.clear()
             self._totals.clear()
             self._number = self._logs_number = 0
             self.in_flight_max = self._in_flight
@@ -350,7 +355,7 @@ class FakeDeepset:
         self._totals["rows"] += reply.rows
         if request.route == "logs" and reply.status == 200:
             self._totals["pages"] += 1
-        self.requests.append(
+        self._requests.append(
             LoggedRequest(
                 request.number,
                 request.time,

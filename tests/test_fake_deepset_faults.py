@@ -160,6 +160,14 @@ def test_the_server_stops_while_an_answer_hangs_and_comes_back_on_its_port(serve
     assert statuses(client, 1) == [200]
 
 
+def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_running(server):
+    other = FakeDeepset(port=int(server.url.rsplit(":", 1)[1]))
+    before = threading.active_count()
+    with pytest.raises(OSError, match="in use"):
+        other.start()
+    assert threading.active_count() == before
+
+
 def test_pages_may_be_short_or_lie_that_they_are_the_last(server, client):
     kinds = [Fault.short_page(3), Fault.empty_page(), Fault.empty_page(total=0), Fault.short_page(0)]
     server.faults = Faults(at=dict(enumerate(kinds, 1)))
