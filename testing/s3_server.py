@@ -60,9 +60,9 @@ def find_ministack() -> Path:
     on_path = None if told else shutil.which("ministack")
     if on_path:
         return Path(on_path)
-    raise FileNotFoundError(f"ministack was not found in {', '.join(map(str, venvs))}. Run `make .venv-s3/.installed`, or install it "
-                            "in a virtual environment of its own (`pip install ministack==1.5.33`) and name that in "
-                            "PREFECT_DEEPSET_S3_VENV.")
+    looked = ", ".join(map(str, venvs))
+    raise FileNotFoundError(f"ministack is not in {looked}. Run `make .venv-s3/.installed`, or install it in a virtual "
+                            "environment of its own (`pip install ministack==1.5.33`) and name that in PREFECT_DEEPSET_S3_VENV.")
 
 
 def free_port() -> int:
@@ -115,9 +115,14 @@ class EmbeddedS3:
         executable = self._executable or find_ministack()
         self.directory.mkdir(parents=True, exist_ok=True)
         for _ in range(START_ATTEMPTS):
-            if self._launch(executable, self._port or free_port()):
-                self.access_key, self.secret_key = self.add_user("archivist", EVERYTHING)
-                return self
+            try:
+                if self._launch(executable, self._port or free_port()):
+                    # Not the same name again: users of an earlier server may have been kept with the directory.
+                    self.access_key, self.secret_key = self.add_user(f"archivist-{secrets.token_hex(4)}", EVERYTHING)
+                    return self
+            except BaseException:
+                self.stop()
+                raise
             self._end_process()
         log = (self.directory / "server.log").read_text(errors="replace")[-2000:]
         raise RuntimeError(f"The S3 server did not start:\n{log}")

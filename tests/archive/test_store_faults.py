@@ -272,3 +272,20 @@ def test_a_listing_that_goes_on_without_saying_where_is_an_error(s3: S3Handle, s
     s3_proxy.rule = lambda request: Answer(200, body="<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>")
     with pytest.raises(StoreError, match="goes on"):
         list(store.list("k"))
+
+
+def test_bytes_spoilt_on_their_way_back_are_noticed_by_the_stores_checksum(s3: S3Handle, s3_proxy: S3Proxy):
+    store = s3.store(endpoint_url=s3_proxy.endpoint_url)
+    put(store)
+    s3_proxy.rule = on("GET", Corrupt(), times=1)
+    assert store.get("a/1") == BODY
+    s3_proxy.rule = on("GET", Corrupt())
+    with pytest.raises(ChecksumError):
+        store.get("a/1")
+
+
+def test_a_check_object_that_someone_changed_is_found(s3: S3Handle):
+    store = s3.store()
+    s3.client().put_object(Bucket=store.bucket, Key="manifests/.write-check", Body=b"other")
+    with pytest.raises(ChecksumError, match="not read back"):
+        store.check()

@@ -1,7 +1,8 @@
 """OpenStack Swift with its S3 interface: real storage, as a second opinion beside the emulator.
 
 It lives in a virtual environment of its own: ``.venv-swift`` (``make .venv-swift/.installed``), or the one
-that ``PREFECT_DEEPSET_SWIFT_VENV`` names. It has no tags, no SSE and no object lock, and its `If-None-Match` is checked but not atomic.
+that ``PREFECT_DEEPSET_SWIFT_VENV`` names. It has no tags, no SSE and no object lock, and its `If-None-Match` is checked, but
+not atomic.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 READY_SECONDS = 60.0
-PIPELINE = ("catch_errors gatekeeper healthcheck cache listing_formats bulk s3api tempauth copy slo dlo versioned_writes symlink "
-            "proxy-server")
+PIPELINE = ("catch_errors gatekeeper healthcheck cache listing_formats bulk s3api tempauth copy slo dlo versioned_writes "
+            "symlink proxy-server")
 ENTRY_POINTS = {"cache": "memcache"}
 # Ten keys to a page: a listing of several pages needs few objects.
 FILTERS = {
