@@ -37,7 +37,7 @@ def describe_faults(manifest: Manifest) -> str:
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     verb = "Not proven complete" if first.reason == "unresolved-tie" else "Not archived"
     hope = " The next run tries again." if manifest.status == "open" else ""
-    return f"{verb}: {_clock(first.start)} to {_clock(first.end)} ({first.reason}){more}.{hope}"
+    return f"{verb}: {_stretch(first.start, first.end)} ({first.reason}){more}.{hope}"
 
 
 def oldest_unarchived(manifests: Sequence[Manifest]) -> int | None:
@@ -75,6 +75,11 @@ def describe_overdue(manifests: Sequence[Manifest], now: int) -> tuple[str, str]
 def _next_expected(ended: date, days: dict[date, Manifest]) -> date:
     """After a pipeline ended, nothing is expected until it was archived again."""
     return min((day for day in days if day > ended), default=ended + timedelta(days=1))
+
+
+def _stretch(start: str, end: str) -> str:
+    begin, close = _clock(start).removesuffix(" UTC"), _clock(end)
+    return f"{begin} to {close[11:] if close[:10] == begin[:10] else close}"
 
 
 def _clock(instant: str) -> str:

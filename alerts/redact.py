@@ -23,7 +23,7 @@ _PATTERNS: list[tuple[re.Pattern[str], str]] = [
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
 _INERT = str.maketrans({"<": "\u2039", ">": "\u203a", "`": "'", "|": "\u00a6"})
-_MENTION = re.compile(r"(?<![\w.])@(?=[A-Za-z])")
+_MENTION = re.compile(r"(?<![\w.\]])@(?=[A-Za-z])")
 
 
 def redact(text: str) -> str:
