@@ -61,8 +61,9 @@ def find_ministack() -> Path:
     if on_path:
         return Path(on_path)
     looked = ", ".join(map(str, venvs))
-    raise FileNotFoundError(f"ministack is not in {looked}. Run `make .venv-s3/.installed`, or install it in a virtual "
-                            "environment of its own (`pip install ministack==1.5.33`) and name that in PREFECT_DEEPSET_S3_VENV.")
+    raise FileNotFoundError(f"ministack is not in {looked}. Run `make .venv-s3/.installed`, or install it in a "
+                            "virtual environment of its own (`pip install ministack==1.5.33`) and name that in "
+                            "PREFECT_DEEPSET_S3_VENV.")
 
 
 def free_port() -> int:
@@ -114,7 +115,7 @@ class EmbeddedS3:
         """
         executable = self._executable or find_ministack()
         self.directory.mkdir(parents=True, exist_ok=True)
-        for _ in range(START_ATTEMPTS):
+        for _ in range(1 if self._port else START_ATTEMPTS):  # a free port may be taken before it is used
             try:
                 if self._launch(executable, self._port or free_port()):
                     # Not the same name again: users of an earlier server may have been kept with the directory.
@@ -199,7 +200,7 @@ class EmbeddedS3:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy for the world is none for loopback
         end = time.monotonic() + READY_SECONDS
         while time.monotonic() < end and process.poll() is None:
-            with contextlib.suppress(OSError), opener.open(f"{self.endpoint_url}/_ministack/health", timeout=5):
+            with contextlib.suppress(OSError), opener.open(f"{self.endpoint_url}/_ministack/health", timeout=1):
                 # When another server had taken the port meanwhile, ours ends; that one would not know our root key.
                 return process.poll() is None
             time.sleep(0.03)
