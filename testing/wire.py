@@ -133,6 +133,7 @@ async def _send_chunks(chunks: Iterator[bytes], writer: asyncio.StreamWriter) ->
         if chunk:
             writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
             await writer.drain()
+            await asyncio.sleep(0)  # others get their turn, however fast this client reads
     writer.write(b"0\r\n\r\n")
     await writer.drain()
 

@@ -36,7 +36,8 @@ from prefect_deepset.testing import (
     tied_day,
     ties,
 )
-from prefect_deepset.testing.filters import Condition
+from prefect_deepset.testing.filters import Condition, read_filter
+from prefect_deepset.testing.instants import text
 from prefect_deepset.testing.paging import Query, select
 from prefect_deepset.testing.rows import RowTable
 
@@ -323,3 +324,37 @@ def test_a_page_is_the_nearest_rows_beyond_the_cursor_in_order(
     if disorder == "none" and tie_order == "by_id":
         named = [(-t if newest_first else t, table.log_id(p)) for t, p in zip(shown, found.positions, strict=True)]
         assert all(a <= b for a, b in pairwise(named))
+
+
+NAMES = st.sampled_from(["a", "b", "it''s"])
+TERMS = st.one_of(
+    st.builds("{} {} '{}'".format, st.sampled_from(["level", "origin"]), st.sampled_from(["eq", "ne"]), NAMES),
+    st.builds("logged_at {} '{}'".format, st.sampled_from(["ge", "gt", "lt", "le", "eq", "ne"]), INSTANTS.map(text)),
+)
+WORDS = st.sampled_from(["and", "or"])
+FILTERS = st.recursive(TERMS, lambda part: st.builds("({} {} {})".format, part, WORDS, part), max_leaves=4)
+ROWS = st.lists(st.tuples(INSTANTS, st.sampled_from(["a", "b", "it's"]), st.sampled_from(["a", "b"]), st.booleans()), max_size=20)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ROWS, FILTERS, st.booleans())
+def test_a_filter_selects_what_the_same_words_select_in_python(rows, filter_text, all_appeared):
+    table = RowTable()
+    now = 1_769_990_400 * 10**9
+    for late in (False, True):
+        made = [row(t, level=level, origin=origin) for t, level, origin, is_late in rows if is_late is late]
+        table.add(GivenRows(made), now + 10**9 if late else None)
+    words = filter_text.replace("''", "\\'")
+    for symbol, name in {"==": "eq", "!=": "ne", ">=": "ge", ">": "gt", "<=": "le", "<": "lt"}.items():
+        words = words.replace(f" {name} ", f" {symbol} ")
+    expected = sorted(
+        t
+        for t, level, origin, is_late in rows
+        if (all_appeared or not is_late)
+        and eval(words, {"level": level, "origin": origin, "logged_at": text(t)})
+    )
+    condition = read_filter(filter_text, Behaviour(or_filter="honoured"))
+    asked = Query(condition, None, 100, newest_first=False)
+    found = select(table, asked, Behaviour(), now + all_appeared * 10**9, random.Random(1))
+    assert [table.times[position] for position in found.positions] == expected
+    assert found.matching == len(expected)
