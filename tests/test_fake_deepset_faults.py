@@ -333,7 +333,8 @@ TERMS = st.one_of(
 )
 WORDS = st.sampled_from(["and", "or"])
 FILTERS = st.recursive(TERMS, lambda part: st.builds("({} {} {})".format, part, WORDS, part), max_leaves=4)
-ROWS = st.lists(st.tuples(INSTANTS, st.sampled_from(["a", "b", "it's"]), st.sampled_from(["a", "b"]), st.booleans()), max_size=20)
+LEVELS, ORIGINS = st.sampled_from(["a", "b", "it's"]), st.sampled_from(["a", "b"])
+ROWS = st.lists(st.tuples(INSTANTS, LEVELS, ORIGINS, st.booleans()), max_size=20)
 
 
 @settings(max_examples=200, deadline=None)
