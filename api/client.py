@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import quote
@@ -22,19 +24,20 @@ from .errors import (
     ResponseError,
     WorkspaceNotFoundError,
 )
-from .models import Pipeline, Workspace, parse_pipeline, parse_pipelines, parse_workspaces
-from .rows import Page, decode_page
+from .filters import build_filter, each
+from .learned import Learned
+from .models import Pipeline, PipelineLog, Workspace, parse_pipeline, parse_pipelines, parse_workspaces
+from .rows import Page, Row, decode_page
 from .sources import LogSource
 from .statuses import shown
-from .times import format_instant
+from .stream import stream_rows
+from .times import Span, format_instant, to_instant
 from .urls import DEFAULT_BASE_URL, check_name
+from .walk import MAX_LIMIT, Request, Walk
 
 __all__ = ["DEFAULT_BASE_URL", "MAX_LIMIT", "DeepsetClient", "Order"]
 
 Order = Literal["DESC", "ASC"]
-
-MAX_LIMIT = 100
-"""Rows a page can have at most, by the contract."""
 
 _NAMES_ADVICE = "Check the names of workspace and pipeline, and that the key belongs to this workspace's organization."
 
@@ -56,13 +59,17 @@ class DeepsetClient:
         transport: what carries the requests instead of the network.
         max_connections: how many requests can be under way at once; a further one waits.
         clock: seconds since 1970 by this machine.
+        sleep: pauses between the tries of `logs` and `rows`.
 
     Raises:
         InvalidInputError: a key or URL that cannot be used. Nothing was asked.
     """
 
     def __init__(self, api_key: str | Secret, base_url: str = DEFAULT_BASE_URL, *, transport: httpx.BaseTransport | None = None,
-                 max_connections: int = 32, clock: Callable[[], float] = time.time) -> None:
+                 max_connections: int = 32, clock: Callable[[], float] = time.time,
+                 sleep: Callable[[float], None] = time.sleep) -> None:
+        self._clock = clock
+        self._sleep = sleep
         self._connection = Connection(api_key, base_url, transport=transport, max_connections=max_connections, clock=clock)
 
     def __repr__(self) -> str:
@@ -194,6 +201,51 @@ class DeepsetClient:
                 raise self._what_is_missing(source, error) from error
             yield _lines(pieces)
 
+    def logs(self, workspace: str, pipeline: str, start: datetime | str, end: datetime | str,
+             levels: Iterable[str] | None = None, origins: Iterable[str] | None = None,
+             filter: str | None = None) -> Iterator[PipelineLog]:  # noqa: A002 - the API's word
+        """All logs of a span of time, newest first, read as they are asked for.
+
+        Args:
+            workspace, pipeline: names.
+            start, end: the span, half-open (`end` is not included): datetimes with a time zone, or RFC 3339 text.
+            levels, origins: only rows with one of these values, as the platform writes them; None or empty for all.
+            filter: an OData expression besides.
+
+        Raises:
+            IncompleteReadError: rows may be missing: the span begins before what the platform still shows, or so many rows
+                share one instant that they cannot be passed.
+            InvalidInputError: at once, for names, times or filters that cannot be asked for.
+            ApiError, ReadError: what stopped the read; the rows until then are complete.
+        """
+        return map(PipelineLog.from_row, self.rows(workspace, pipeline, start, end, levels, origins, filter))
+
+    def rows(self, workspace: str, pipeline: str, start: datetime | str, end: datetime | str,
+             levels: Iterable[str] | None = None, origins: Iterable[str] | None = None,
+             filter: str | None = None) -> Iterator[Row]:  # noqa: A002 - the API's word
+        """The same as `logs`, as the bytes that came and the few fields that are read first."""
+        source = LogSource(workspace, pipeline)
+        _check(source)
+        span = Span(to_instant(start, "start"), to_instant(end, "end"))
+        if span.start >= span.end:
+            raise InvalidInputError(f"`end` is not after `start`: {span}.", "Correct them.", str(source))
+        wanted_levels, wanted_origins = each(levels), each(origins)
+        streams = [
+            self._stream(source, span, level, origin, query)
+            for level in wanted_levels or [None] for origin in wanted_origins or [None]
+            for query in build_filter(level, origin, filter)
+        ]
+        return streams[0] if len(streams) == 1 else _merged(streams)
+
+    def _stream(self, source: LogSource, span: Span, level: str | None, origin: str | None, query: str | None) -> Iterator[Row]:
+        """The rows of one filter; a server that ignores it, or compares without case, cannot add rows of other kinds."""
+        def fetch(request: Request) -> Page:
+            return self.logs_page(source, after=request.after, limit=request.limit, filter=request.filter)
+
+        found = stream_rows(Walk(span, Learned(), query), fetch, str(source), now=self._clock, sleep=self._sleep)
+        return (row for row in found if (level is None or row.level.lower() == level.lower())
+                and (origin is None or row.origin.lower() == origin.lower()))
+
     def _described(self, source: LogSource) -> Pipeline:
         with self._placed(lambda: str(source)):
             try:
@@ -274,6 +326,15 @@ def _logs_target(source: LogSource, after: int | None, limit: int, filter_: str 
 def _page_place(source: LogSource, after: int | None, limit: int, filter_: str | None) -> str:
     cursor = "the newest rows" if after is None else f"rows after the cursor {format_instant(after)}"
     return f"{source}, {cursor}, limit {limit}" + (f", filter {filter_[:100]!r}" if filter_ else "")
+
+
+def _merged(streams: list[Iterator[Row]]) -> Iterator[Row]:
+    """Rows of several streams in one, newest first, each once."""
+    last: Row | None = None
+    for row in heapq.merge(*streams, reverse=True):
+        if last is None or (row.logged_at, row.log_id) != (last.logged_at, last.log_id):
+            yield row
+        last = row
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[str]:

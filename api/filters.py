@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from .errors import InvalidInputError
 
@@ -50,15 +50,17 @@ def build_filter(levels: Iterable[str] | None = None, origins: Iterable[str] | N
         InvalidInputError: an empty level or origin, or text that cannot be sent.
     """
     extra = _encodable(raw).strip() if raw else ""
-    pairs = [[*level, *origin] for level in _each(levels, level_filter) for origin in _each(origins, origin_filter)]
+    by_level = [[level_filter(level)] for level in each(levels)] or [[]]
+    by_origin = [[origin_filter(origin)] for origin in each(origins)] or [[]]
+    pairs = [[*level, *origin] for level in by_level for origin in by_origin]
     if extra and any(pairs) and _OR.search(_QUOTED.sub("", extra)):
         extra = f"({extra})"  # `and` binds tighter; parentheses only where they change the meaning
     return [" and ".join([*pair, *([extra] if extra else [])]) or None for pair in pairs]
 
 
-def _each(values: Iterable[str] | None, to_filter: Callable[[str], str]) -> list[list[str]]:
-    wanted = [values] if isinstance(values, str) else list(dict.fromkeys(values or ()))
-    return [[to_filter(value)] for value in wanted] or [[]]
+def each(values: Iterable[str] | None) -> list[str]:
+    """The values to filter by, each once; one value may come as plain text."""
+    return [values] if isinstance(values, str) else list(dict.fromkeys(values or ()))
 
 
 def _encodable(text: str) -> str:
