@@ -1,0 +1,208 @@
+"""A span of logs as the platform's own CSV in a file.
+
+CSV carries no `has_more`, and whether `limit` applies to it is unknown. So the same walk as for JSON judges what comes: a
+short answer is held against one JSON request for the same place, and an answer that ignores `limit` is read as a stream of
+pages, without asking again and without keeping more than a page of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from .client import DeepsetClient
+from .csv_records import Header, Record, Records, encode_record
+from .errors import CsvHeaderError, InvalidInputError, NoLogsError, ResponseError
+from .learned import Learned
+from .rows import Page, Row
+from .sources import LogSource
+from .stream import stream_rows
+from .times import Span
+from .walk import Request, Walk
+
+_STREAM_PAGE = 1000
+"""Rows of a page that is cut from an answer without end."""
+_COLUMNS = ("log_id", "message", "logged_at", "level", "origin", "exceptions", "extra_fields")
+"""The contract's fields: the header of a file without rows, where the platform sent none."""
+
+
+def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: Path, *, now: Callable[[], float] = time.time,
+                 sleep: Callable[[float], None] = time.sleep) -> Path:
+    """The rows of a span as CSV (RFC 4180, UTF-8, the platform's own columns), newest first; returns `path`.
+
+    The rows are written to ``<path>.part``, which becomes `path` once all of them are there. On an error nothing is left,
+    and a file that was at `path` before stays as it was.
+
+    Args:
+        client: asks.
+        source: the pipeline or index.
+        span: half-open.
+        path: the file; its folder must exist.
+        now: seconds since 1970.
+        sleep: pauses between tries.
+
+    Raises:
+        CsvHeaderError: the columns are not the ones known, or change between two answers.
+        IncompleteReadError: rows may be missing; see `stream_rows`.
+        InvalidInputError: the file cannot be written.
+        ApiError, ReadError: what stopped the read.
+    """
+    if not path.name:
+        raise InvalidInputError(f"{str(path)!r} names no file.", "Give the file's path.", str(source))
+    part = path.with_name(f"{path.name}.part")
+    walk = Walk(span, Learned())
+    with ExitStack() as stack:
+        pages = stack.enter_context(_CsvPages(client, source, walk))
+        try:
+            with part.open("wb") as file:
+                stack.callback(part.unlink, missing_ok=True)
+                rows = stream_rows(walk, pages.fetch, str(source), now=now, sleep=sleep)
+                first = next(rows, None)  # the header is known from here on
+                file.write(encode_record(pages.header.names if pages.header else _COLUMNS))
+                if first is not None:
+                    file.write(first.raw)
+                file.writelines(row.raw for row in rows)
+            part.replace(path)
+        except OSError as error:
+            raise InvalidInputError(f"{path} cannot be written: {error.strerror}.",
+                                    "Check the folder, its permissions and the space left.", str(source)) from error
+    return path
+
+
+class _Answer:
+    """One CSV answer, open as long as rows are taken from it."""
+
+    close: Callable[[], None]
+
+    def __init__(self, lines: Iterator[str], where: str) -> None:
+        self.reader = Records(lines, where)
+        self._records = iter(self.reader)
+        self._next = next(self._records, None)
+        self.last: Record | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether every record was taken."""
+        return self._next is None
+
+    def take(self, count: int) -> Iterator[Row]:
+        """So many rows more, or what there is."""
+        while self._next is not None and count:
+            self.last, self._next = self._next, next(self._records, None)
+            count -= 1
+            yield self.last.row
+
+
+class _CsvPages:
+    """Gives a walk its pages from CSV answers.
+
+    A context manager: leaving it ends the answer that is still open.
+    """
+
+    def __init__(self, client: DeepsetClient, source: LogSource, walk: Walk) -> None:
+        self.header: Header | None = None
+        self._client = client
+        self._source = source
+        self._walk = walk
+        self._open: _Answer | None = None
+        self._oldest: Row | None = None
+        """Of the page that came last from the open answer."""
+        self._unended: Row | None = None
+        """A last record without a line end, seen once."""
+        self._ends_lines = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def fetch(self, request: Request) -> Page:
+        """The answer to one request, or the next piece of an answer that goes on and on."""
+        answer = self._continued(request)
+        if answer is not None and self._oldest is not None:
+            return self._piece(answer, [self._oldest], request)
+        self._close()
+        answer = self._ask(request)
+        try:
+            self._check_header(answer.reader.header)
+            rows = list(answer.take(request.limit))
+            if not answer.ended:  # `limit` does not apply
+                self._open = answer
+                return self._piece(answer, rows, request)
+        finally:
+            if answer is not self._open:
+                answer.close()
+        return self._whole(answer, rows, request)
+
+    def _ask(self, request: Request) -> _Answer:
+        with ExitStack() as stack:
+            lines = stack.enter_context(
+                self._client.logs_csv(self._source, after=request.after, limit=request.limit, filter=request.filter))
+            answer = _Answer(lines, str(self._source))
+            answer.close = stack.pop_all().close
+        return answer
+
+    def _check_header(self, header: Header | None) -> None:
+        if header is None:
+            return
+        if self.header is not None and header.names != self.header.names:
+            raise CsvHeaderError(f"The CSV's columns changed while it was read: {', '.join(self.header.names)} became "
+                                 f"{', '.join(header.names)}.", "Run again.", str(self._source))
+        self.header = header
+
+    def _continued(self, request: Request) -> _Answer | None:
+        """The open answer, when the walk took its last page and asks for what comes behind it."""
+        oldest = self._oldest
+        if self._open is None or oldest is None or request != self._walk.request() or self._walk.position != oldest.logged_at:
+            return None
+        return self._open
+
+    def _piece(self, answer: _Answer, rows: list[Row], request: Request) -> Page:
+        """A page of an answer without end: it begins with the walk's anchor and reaches below it, so that it is taken.
+
+        What is refused would have to be asked for again, from the beginning of the answer.
+        """
+        above = self._walk.position if request == self._walk.request() else rows[0].logged_at
+        try:
+            rows += answer.take(_STREAM_PAGE)
+            while not answer.ended and min(row.logged_at for row in rows[-_STREAM_PAGE:]) >= above:
+                rows += answer.take(_STREAM_PAGE)
+        except BaseException:
+            self._close()
+            raise
+        if answer.ended:
+            self._close()
+            return self._whole(answer, rows, request)
+        self._oldest = min(rows, key=lambda row: row.logged_at)  # of equal ones the first, as the walk chooses it
+        return Page(rows, True, None)
+
+    def _whole(self, answer: _Answer, rows: list[Row], request: Request) -> Page:
+        """The page of an answer that was read to its end: where it is short, JSON says whether there is more."""
+        if answer.last is not None and not answer.last.terminated:
+            self._doubt(answer.last.row)
+        if len(rows) == request.limit:
+            return Page(rows, None, None)
+        try:
+            page = self._client.logs_page(self._source, after=request.after, limit=request.limit, filter=request.filter)
+        except NoLogsError:
+            return Page(rows, False, None)
+        known = {row.log_id for row in rows}
+        more = page.has_more or any(row.log_id not in known for row in page.rows)
+        return Page(rows, more, page.total)
+
+    def _doubt(self, row: Row) -> None:
+        """A last record without a line end may be cut short. The same again is not: then this server ends no last line."""
+        if self._ends_lines and self._unended != row:
+            self._unended = row
+            raise ResponseError("The CSV's last record has no line end: it may be cut short.", "It is worth asking again.",
+                                str(self._source))
+        self._ends_lines = False
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+        self._open = self._oldest = None

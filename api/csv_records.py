@@ -1,0 +1,113 @@
+"""CSV answers as rows: the header recognised by name, records put together across line breaks."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from .errors import CsvHeaderError, ResponseError
+from .rows import Row
+from .times import parse_instant
+
+REQUIRED = ("log_id", "message", "logged_at", "level", "origin")
+"""What the contract requires of each row; more columns are kept."""
+
+_FIELD_LIMIT = 2**31 - 1
+
+
+class Header(NamedTuple):
+    """The columns of one answer."""
+
+    names: tuple[str, ...]
+    """As they came, without a byte order mark."""
+    log_id: int
+    logged_at: int
+    level: int
+    origin: int
+
+
+class Record(NamedTuple):
+    """One record after the header."""
+
+    row: Row
+    """Its `raw` is the record as CSV, line end included."""
+    terminated: bool
+    """Whether a line end came behind it: without one, it may be cut short."""
+
+
+class Records:
+    """The records of one answer; iterate once. `header` is there from the first record on (None while nothing came).
+
+    Args:
+        lines: text with line ends, as `DeepsetClient.logs_csv` gives it.
+        where: the place that errors name.
+    """
+
+    def __init__(self, lines: Iterator[str], where: str) -> None:
+        if csv.field_size_limit() < _FIELD_LIMIT:
+            csv.field_size_limit(_FIELD_LIMIT)  # messages of a mebibyte are real; Python stops at 128 kB
+        self.header: Header | None = None
+        self._lines = lines
+        self._where = where
+        self._terminated = True
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records.
+
+        Raises:
+            CsvHeaderError: a header without the columns that are needed.
+            ResponseError: a record that is cut short or is none.
+        """
+        try:
+            for cells in csv.reader(self._watched(), strict=True):
+                if not cells:
+                    continue
+                if self.header is None:
+                    self.header = read_header(cells, self._where)
+                    continue
+                yield Record(self._row(cells, self.header), self._terminated)
+        except csv.Error as error:
+            raise ResponseError(f"The CSV breaks off or is none: {error}.", "It is worth asking again.", self._where) from error
+
+    def _watched(self) -> Iterator[str]:
+        for line in self._lines:
+            self._terminated = line.endswith("\n")
+            yield line
+
+    def _row(self, cells: Sequence[str], header: Header) -> Row:
+        if len(cells) != len(header.names):
+            raise ResponseError(f"A CSV record has {len(cells)} fields, not {len(header.names)}.", "It is worth asking again.",
+                                self._where)
+        try:
+            instant = parse_instant(cells[header.logged_at])
+        except ValueError as error:
+            raise ResponseError("A CSV record's `logged_at` is not a time.", "It is worth asking again.",
+                                self._where) from error
+        if not cells[header.log_id]:
+            raise ResponseError("A CSV record has no `log_id`.", "It is worth asking again.", self._where)
+        return Row(instant, cells[header.log_id], cells[header.level], cells[header.origin], encode_record(cells))
+
+
+def read_header(cells: Sequence[str], where: str) -> Header:
+    """The header in a first record: names in any order and case, with blanks or hyphens for underscores, others beside them.
+
+    Raises:
+        CsvHeaderError: a required column is missing or there twice; lists what came.
+    """
+    names = (cells[0].removeprefix("\ufeff"), *cells[1:])
+    plain = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names]
+    missing = [name for name in REQUIRED if plain.count(name) != 1]
+    if missing:
+        came = ", ".join(repr(name[:30]) for name in names[:12]) + (", ..." if len(names) > 12 else "")
+        raise CsvHeaderError(f"The CSV's columns are not the ones known: no single {', '.join(missing)} among {came}.",
+                             "Please report this header; until then read the logs as JSON.", where)
+    return Header(names, *(plain.index(name) for name in ("log_id", "logged_at", "level", "origin")))
+
+
+def encode_record(cells: Sequence[str]) -> bytes:
+    """One record as RFC 4180 has it, CRLF included. Bytes that were no UTF-8 come out as they came in."""
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().encode("utf-8", "surrogateescape")
