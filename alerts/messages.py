@@ -37,7 +37,7 @@ def compose(transitions: Sequence[Transition], cap: int = 10, *, archive: str = 
     blocks = [_block(entry, archive) for entry in entries[:cap]]
     rest = entries[cap:]
     if rest:
-        names = [f"{_title(entry[0])} {_place(entry[0])}" for entry in rest[:50]]
+        names = [f"{title_of(entry[0])} {_place(entry[0])}" for entry in rest[:50]]
         more = f" and {len(rest) - 50} more" if len(rest) > 50 else ""
         blocks.append(f"And {len(rest)} more: {'; '.join(names)}{more}.")
     if run_url:
@@ -62,7 +62,8 @@ def _order(transition: Transition) -> tuple[object, ...]:
     return (*worst, *transition.log_source, transition.dt, transition.rule)
 
 
-def _title(transition: Transition) -> str:
+def title_of(transition: Transition) -> str:
+    """What stands first: FIRING, INCOMPLETE, NO DATA, RESOLVED."""
     if transition.state is State.FIRING and transition.tells_of_gap:
         return "STILL FIRING, INCOMPLETE"
     return _TITLES[transition.state]
@@ -76,10 +77,10 @@ def _place(transition: Transition) -> str:
 def _subject(entries: list[list[Transition]]) -> str:
     first = entries[0][0]
     if len(entries) == 1:
-        return f"[deepset] {_title(first)}: {_place(first)}, {first.dt}"
+        return f"[deepset] {title_of(first)}: {_place(first)}, {first.dt}"
     counts: dict[str, int] = {}
     for entry in entries:
-        counts[_title(entry[0])] = counts.get(_title(entry[0]), 0) + 1
+        counts[title_of(entry[0])] = counts.get(title_of(entry[0]), 0) + 1
     summary = ", ".join(f"{count} {title}" for title, count in counts.items())
     return f"[deepset] {summary}: {_place(first)} and {len(entries) - 1} more"
 
@@ -87,7 +88,7 @@ def _subject(entries: list[list[Transition]]) -> str:
 def _block(entry: list[Transition], archive: str) -> str:
     one = entry[0]
     rules = ", ".join(inert(transition.rule) for transition in entry)
-    lines = [f"{_title(one)}: {_place(one)}, {one.dt}", inert(one.detail, 600)]
+    lines = [f"{title_of(one)}: {_place(one)}, {one.dt}", inert(one.detail, 600)]
     lines += _meaning(one)
     if one.state is State.FIRING:
         lines += [_kind(example) for example in one.examples[:_KINDS]]

@@ -69,8 +69,9 @@ class Alerts(RuleBasedStateMachine):
         self.now += hours * 3600
 
     @precondition(lambda self: self.days)
-    @rule(crash=CRASHES, crash_two=CRASHES, workers=st.integers(1, 2), window=st.integers(1, 3), swap=st.booleans())
-    def a_run(self, crash: str | None, crash_two: str | None, workers: int, window: int, swap: bool) -> None:
+    @rule(crash=CRASHES, crash_two=CRASHES, workers=st.integers(1, 2), window=st.integers(1, 3), swap=st.booleans(),
+          pause=st.sampled_from([0, 0, 0, 0.1, 0.3]))
+    def a_run(self, crash: str | None, crash_two: str | None, workers: int, window: int, swap: bool, pause: float) -> None:
         """One worker, or two whose steps interleave, the second with older manifests."""
         plans = [(crash, self.days), (crash_two, self.before or self.days)][:workers]
         ledgers = [Ledger(self.store, "default") for _ in plans]
@@ -79,7 +80,9 @@ class Alerts(RuleBasedStateMachine):
         held: list[tuple[Ledger, list[Transition], str | None]] = []
         for ledger, (step, days) in zip(ledgers, plans, strict=True):
             held.append((ledger, self.claim(ledger, days, window, step), step))
+            self.now += pause * 3600
         for ledger, transitions, step in reversed(held) if swap else held:
+            self.now += pause * 3600  # 0.3 hours outlast the lease
             if step not in {"claim", "after claim"}:
                 self.tell(ledger, transitions, step)
 

@@ -1,0 +1,175 @@
+"""The report of a run: markdown for Prefect's artifact page, of some kilobytes however large the days are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from ..api.sources import LogSource
+from ..archive.keys import day_folder
+from ..archive.manifest import Manifest
+from .completeness import faults
+from .messages import title_of
+from .plot import data_uri, days_plot, hours_plot
+from .redact import inert, redact
+from .rules import newest_by_day, source_of
+from .transitions import Transition
+
+MAX_LINES = 200
+"""Of the table."""
+MAX_DETAILS = 6
+"""Pipelines with plots."""
+_KINDS = 5
+_TREND = 30
+_MARKS = {"open": "🟡 open", "sealed": "🟢 sealed", "settled": "🟢 settled", "gap": "🔴 gap"}
+
+
+def report(
+    manifests: Sequence[Manifest],
+    trend: Mapping[LogSource, Sequence[Manifest]] | None = None,
+    transitions: Sequence[Transition] = (),
+    links: Mapping[str, str] | None = None,
+    *,
+    archive: str = "",
+    prefix: str = "",
+    failed: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """The report as markdown, the worst first.
+
+    Args:
+        manifests: the newest manifest of each day this run considered, of any number of pipelines.
+        trend: for each source, the newest manifests of its last days, these among them or not.
+        transitions: what this run told, or tried to.
+        links: what to call it -> its URL; shown at the end.
+        archive: the bucket's URL, such as ``s3://bucket``.
+        prefix: the archive's, for the rows' place.
+        failed: the name of what failed (a pipeline, a channel) -> one sentence.
+        notes: more sentences worth a line each.
+    """
+    days = _worst_first(manifests)
+    sections = [_summary(manifests, failed or {}, notes)]
+    if transitions:
+        sections.append("## What changed\n\n" + "\n".join(_change(one) for one in transitions[:MAX_LINES]))
+    if days:
+        sections.append(_table(days))
+    per_source = _days_by_source(days)
+    for source, own in list(per_source.items())[:MAX_DETAILS]:
+        sections.append(_detail(source, own, (trend or {}).get(source, ()), archive, prefix))
+    if len(per_source) > MAX_DETAILS:
+        sections.append(f"Plots are shown for {MAX_DETAILS} of {len(per_source)} pipelines, those with the most to look at.")
+    if links:
+        sections.append(" · ".join(f"[{_md(name)}]({_url(url)})" for name, url in links.items() if url))
+    return "\n\n".join(sections) + "\n"
+
+
+def _worst_first(manifests: Sequence[Manifest]) -> list[Manifest]:
+    return sorted(manifests, key=lambda one: (not faults(one), -one.errors, -one.rows, source_of(one), one.dt))
+
+
+def _days_by_source(days: Sequence[Manifest]) -> dict[LogSource, list[Manifest]]:
+    grouped: dict[LogSource, list[Manifest]] = {}
+    for manifest in days:
+        grouped.setdefault(source_of(manifest), []).append(manifest)
+    return grouped
+
+
+def _summary(manifests: Sequence[Manifest], failed: Mapping[str, str], notes: Sequence[str]) -> str:
+    rows, errors = sum(one.rows for one in manifests), sum(one.errors for one in manifests)
+    pipelines = len({source_of(one) for one in manifests})
+    incomplete = sum(1 for one in manifests if faults(one))
+    share = f" ({_share(errors, rows)})" if rows else ""
+    head = f"**{_count(pipelines, 'pipeline')}, {_count(len(manifests), 'day')}: {rows:,} rows, {errors:,} errors{share}.**"
+    if incomplete:
+        head += f" **{_count(incomplete, 'day')} with something missing.**"
+    lines = [f"- 🔴 **{_md(name)}** failed: {_md(redact(reason), 500)}" for name, reason in list(failed.items())[:MAX_LINES]]
+    lines += [f"- {_md(note, 500)}" for note in notes[:MAX_LINES]]
+    if not manifests and not failed:
+        lines.append("There was nothing to do.")
+    return "\n\n".join([head, "\n".join(lines)]) if lines else head
+
+
+def _change(one: Transition) -> str:
+    return f"- **{title_of(one)}** {_md(one.source.pipeline)}, {one.dt}: {_md(one.detail, 500)}"
+
+
+def _table(days: Sequence[Manifest]) -> str:
+    lines = ["| pipeline | day | rows | errors | share | status | missing |", "| --- | --- | ---: | ---: | ---: | --- | --- |"]
+    for one in days[:MAX_LINES]:
+        status = _MARKS[one.status] + (", ended" if one.ended else "")
+        late = f" (+{one.late_rows:,} late)" if one.late_rows else ""
+        share = _share(one.errors, one.rows)
+        lines.append(f"| {_name(source_of(one))} | {one.dt} | {one.rows:,}{late} | {one.errors:,} | {share} | {status} "
+                     f"| {_missing(one)} |")
+    if len(days) > MAX_LINES:
+        rest = days[MAX_LINES:]
+        lines.append(f"| and {_count(len(rest), 'day')} more | | {sum(one.rows for one in rest):,} "
+                     f"| {sum(one.errors for one in rest):,} | | | |")
+    return "\n".join(lines)
+
+
+def _detail(source: LogSource, days: Sequence[Manifest], trend: Sequence[Manifest], archive: str, prefix: str) -> str:
+    worst = days[0]
+    alt = f"{worst.rows:,} rows and {worst.errors:,} errors by hour"
+    lines = [f"## {_name(source)}", "", f"{worst.dt}, by hour (UTC)", "", f"![{alt}]({data_uri(hours_plot(worst))})", ""]
+    if worst.rows_by_level:
+        levels = sorted(worst.rows_by_level.items(), key=lambda item: -item[1])
+        more = f" · {len(levels) - 8} more" if len(levels) > 8 else ""
+        lines += ["Levels: " + " · ".join(f"{_md(level or '(none)', 40)} {rows:,}" for level, rows in levels[:8]) + more, ""]
+    lines += _exceptions(worst)
+    folder = day_folder(prefix, "jsonl", source, date.fromisoformat(worst.dt))
+    lines += [f"Archive: `{archive.rstrip('/') + '/' if archive else ''}{folder}`", ""]
+    history = list(newest_by_day([*trend, *days]).values())
+    if len(history) > 1:
+        shown = history[-_TREND:]
+        rows, errors = sum(one.rows for one in shown), sum(one.errors for one in shown)
+        lines += [f"Last {_count(len(shown), 'archived day')}: {rows:,} rows, {errors:,} errors", "",
+                  f"![rows and errors by day]({data_uri(days_plot(history, _TREND))})", ""]
+    return "\n".join(lines).rstrip()
+
+
+def _exceptions(manifest: Manifest) -> list[str]:
+    if not manifest.exceptions:
+        return []
+    lines = ["| exception | innermost frame | rows | one of them |", "| --- | --- | ---: | --- |"]
+    lines += [f"| {_md(redact(one.type) or '(none)')} | {_md(redact(one.frame))} | {one.count:,} | {_md(one.log_id, 60)} |"
+              for one in manifest.exceptions[:_KINDS]]
+    more = len(manifest.exceptions) - _KINDS
+    return [*lines, "", *([f"and {_count(more, 'kind')} more", ""] if more > 0 else [])]
+
+
+def _missing(manifest: Manifest) -> str:
+    found = faults(manifest)
+    if not found:
+        return ", ".join(sorted({gap.reason for gap in manifest.gaps})) or "–"  # noqa: RUF001 - a dash in a table's cell
+    first = found[0]
+    more = f" +{len(found) - 1}" if len(found) > 1 else ""
+    return f"{first.start[11:16]}–{first.end[11:16]} {_md(first.reason, 60)}{more}"  # noqa: RUF001 - a span of time
+
+
+def _name(source: LogSource) -> str:
+    return _md(source.name, 80) + (" (index)" if source.kind == "index" else "")
+
+
+def _share(errors: int, rows: int) -> str:
+    if not rows:
+        return "–"  # noqa: RUF001 - a dash in a table's cell
+    share = errors / rows
+    return "< 0.01 %" if 0 < share < 0.0001 else f"{share * 100:.2f} %"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+_ESCAPES = str.maketrans({**{sign: f"\\{sign}" for sign in "\\*_[]~$"}, "&": "&amp;"})
+
+
+def _md(text: str, limit: int = 200) -> str:
+    """Text from outside as text of markdown, in a table's cell too: nothing in it is markup."""
+    return inert(text, limit).translate(_ESCAPES)
+
+
+def _url(url: str) -> str:
+    """A link's target: spaces and brackets end one."""
+    return url.replace(" ", "%20").replace("(", "%28").replace(")", "%29").replace("<", "%3C").replace(">", "%3E")
