@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from ..api.errors import DeepsetError, InvalidInputError
 from .errors import (
@@ -41,6 +43,10 @@ class _Meaning(NamedTuple):
     problem: str
     advice: str
 
+
+S3Failure = ClientError | BotoCoreError | ResponseParserError | HTTPError
+"""All that a call to botocore raises: an error's answer, no answer, an answer that is not S3's, a body that breaks off."""
+FAILURES = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
 
 PRECONDITION = frozenset({"PreconditionFailed", "412"})
 CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted"})
@@ -111,7 +117,11 @@ _NO_ANSWER = _Meaning(
 
 _CLIENT_FAILED = _Meaning(StoreError, "The S3 client could not do {action}.", "Look the error up in botocore's documentation.")
 
-_BY_CLASS: dict[tuple[type[BotoCoreError], ...], _Meaning] = {
+_NOT_S3 = _Meaning(
+    StoreUnavailableError, "What answered does not speak S3, or its answer was cut short.",
+    "Check the endpoint URL: it must be the S3 API's, not a web console's or a proxy's.")
+
+_BY_CLASS: dict[tuple[type[Exception], ...], _Meaning] = {
     (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.TokenRetrievalError,
      boto.SSOError, boto.UnauthorizedSSOTokenError, boto.ProfileNotFound, boto.NoAuthTokenError,
      boto.RefreshWithMFAUnsupportedError, boto.InvalidConfigError, boto.ConfigNotFound, boto.LoginError): _NO_CREDENTIALS,
@@ -119,7 +129,9 @@ _BY_CLASS: dict[tuple[type[BotoCoreError], ...], _Meaning] = {
      boto.EndpointProviderError, boto.UnsupportedS3ConfigurationError, boto.UnsupportedS3ArnError): _BAD_SETTINGS,
     (boto.FlexibleChecksumError,): _SPOILT,
     (boto.SSLError,): _TLS,  # before its base class
-    (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, boto.MetadataRetrievalError): _NO_ANSWER,
+    (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, boto.MetadataRetrievalError,
+     HTTPError): _NO_ANSWER,
+    (ResponseParserError,): _NOT_S3,
 }
 
 
@@ -138,7 +150,7 @@ def status_of(error: Exception) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def explain(error: ClientError | BotoCoreError, place: Place) -> DeepsetError:
+def explain(error: S3Failure, place: Place) -> DeepsetError:
     """The error to raise for what botocore raised at `place`; its ``transient`` says whether to try again."""
     if isinstance(error, ClientError):
         return _error(_meaning_of_answer(error, place), place, _details(error), _permissions(error, place))
@@ -149,6 +161,11 @@ def explain(error: ClientError | BotoCoreError, place: Place) -> DeepsetError:
 def overwritten(place: Place) -> DeepsetError:
     """The error for a store that accepted what it was told to refuse."""
     return _error(_NOT_IMPLEMENTED, place, "it overwrote an object")
+
+
+def not_s3(place: Place) -> DeepsetError:
+    """The error for an answer that has nothing of what S3 always says."""
+    return _error(_NOT_S3, place, "the answer is another server's")
 
 
 def _error(meaning: _Meaning, place: Place, details: str, action: str = "") -> DeepsetError:

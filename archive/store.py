@@ -14,13 +14,25 @@ from urllib.parse import urlencode
 
 import tenacity
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from ..api.errors import DeepsetError, InvalidInputError
 from .errors import ChecksumError, StoreError, StoreUnavailableError
 from .manifest import sha256_hex
 from .objects import ObjectInfo
-from .s3_errors import CONFLICT, EXPIRED, MISSING_KEY, PRECONDITION, Place, code_of, explain, overwritten, status_of
+from .s3_errors import (
+    CONFLICT,
+    EXPIRED,
+    FAILURES,
+    MISSING_KEY,
+    PRECONDITION,
+    Place,
+    code_of,
+    explain,
+    not_s3,
+    overwritten,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1024 * 1024
 PUT_ATTEMPTS = 6
+SPOILT_ATTEMPTS = 2
 GET_ATTEMPTS = 3
 WRITE_CHECK = "manifests/.write-check"
 """Below the prefix: the one object that is not part of the archive. `S3Store.check` and the first write put it there."""
@@ -203,9 +216,8 @@ class S3Store:
             return client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentLength=size, ContentType=content_type,
                                      IfNoneMatch="*", ChecksumSHA256=checksum, Metadata={"sha256": sha256}, **self._options)
 
-        # 409: another conditional write to the key was under way. A body spoilt on its way is worth another try as well.
         attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_conflict_or_spoilt), stop=tenacity.stop_after_attempt(PUT_ATTEMPTS),
+            retry=_worth_another_put, stop=tenacity.stop_after_attempt(PUT_ATTEMPTS),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=3), sleep=self._sleep, reraise=True)
         try:
             attempts(self._ask, place, put, PRECONDITION | CONFLICT)
@@ -222,6 +234,8 @@ class S3Store:
         while True:
             after: dict[str, Any] = {"ContinuationToken": token} if token else {}
             page = self._ask(place, lambda client, after=after: client.list_objects_v2(**asked, **after))
+            if "IsTruncated" not in page and "Name" not in page:
+                raise not_s3(place)  # a well-formed HTML page would pass for an empty listing
             yield page
             if not page.get("IsTruncated"):
                 return
@@ -236,7 +250,7 @@ class S3Store:
             if self._factory is not None and (self._made is None or self._made is stale):
                 try:
                     self._made = self._factory()
-                except (ClientError, BotoCoreError) as error:
+                except FAILURES as error:
                     raise explain(error, place) from None
                 except ValueError as error:
                     if isinstance(error, DeepsetError):
@@ -260,16 +274,18 @@ class S3Store:
                 if code_of(error) not in EXPIRED or self._factory is None:
                     raise
                 return call(self._client(place, stale=client))
-        except ClientError as error:
+        except FAILURES as error:
             if code_of(error) in expected:
                 raise
             raise explain(error, place) from None
-        except BotoCoreError as error:
-            raise explain(error, place) from None
 
 
-def _conflict_or_spoilt(error: BaseException) -> bool:
-    return isinstance(error, ChecksumError) or (isinstance(error, ClientError) and code_of(error) in CONFLICT)
+def _worth_another_put(state: tenacity.RetryCallState) -> bool:
+    """409: another conditional write to the key was under way. A body spoilt on its way is sent once more: parts are large."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, ChecksumError):
+        return state.attempt_number < SPOILT_ATTEMPTS
+    return isinstance(error, ClientError) and code_of(error) in CONFLICT
 
 
 @contextmanager
@@ -281,7 +297,7 @@ def _chunks(answer: GetObjectOutputTypeDef, place: Place) -> Generator[Iterator[
         while True:
             try:
                 chunk = body.read(CHUNK)
-            except BotoCoreError as error:
+            except FAILURES as error:
                 raise explain(error, place) from None
             if not chunk:
                 break

@@ -211,15 +211,21 @@ def test_a_read_cut_short_is_read_again(s3: S3Handle, s3_proxy: S3Proxy):
         store.get("a/1")
 
 
+@pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize("after", [0, 17, len(BODY) - 1])
-def test_a_stream_cut_short_never_looks_like_the_end(s3: S3Handle, s3_proxy: S3Proxy, after: int):
-    store = s3.store(endpoint_url=s3_proxy.endpoint_url)
+def test_a_stream_cut_short_never_looks_like_the_end(s3: S3Handle, s3_proxy: S3Proxy, after: int, reset: bool):
+    store = s3.store(endpoint_url=s3_proxy.endpoint_url, attempts=1)
     put(store)
-    s3_proxy.rule = on("GET", CutShort(after))
+    s3_proxy.rule = on("GET", CutShort(after, reset))
+    with pytest.raises(StoreUnavailableError):  # a reset may be noticed before the first byte
+        read(store)
+
+
+def read(store: S3Store) -> list[bytes]:
     stream = store.open("a/1")
     assert stream is not None
-    with pytest.raises(StoreUnavailableError), stream as chunks:
-        list(chunks)
+    with stream as chunks:
+        return list(chunks)
 
 
 def test_a_read_may_stop_early(s3: S3Handle):
@@ -289,3 +295,18 @@ def test_a_check_object_that_someone_changed_is_found(s3: S3Handle):
     s3.client().put_object(Bucket=store.bucket, Key="manifests/.write-check", Body=b"other")
     with pytest.raises(ChecksumError, match="not read back"):
         store.check()
+
+
+@pytest.mark.parametrize("body", ["<html><body>Sign in</body></html>", "<html><br>", "<ListBucketResult>", "no XML", ""])
+def test_an_answer_that_is_not_s3s_is_never_taken_for_an_empty_listing(s3: S3Handle, s3_proxy: S3Proxy, body: str):
+    store = s3.store(endpoint_url=s3_proxy.endpoint_url, attempts=1)
+    s3_proxy.rule = lambda request: Answer(200, body=body) if request.lists else None
+    with pytest.raises(StoreUnavailableError):
+        list(store.list(""))
+
+
+def test_a_web_server_that_says_200_to_everything_is_no_store(s3: S3Handle, s3_proxy: S3Proxy):
+    store = s3.store(endpoint_url=s3_proxy.endpoint_url)
+    s3_proxy.rule = lambda request: Answer(200, body="<html></html>")
+    with pytest.raises(ConditionalWritesMissingError):
+        put(store)

@@ -72,9 +72,10 @@ class Corrupt:
 
 @dataclass(frozen=True)
 class CutShort:
-    """The answer's body ends after so many bytes, with the connection."""
+    """The answer's body ends after so many bytes, with the connection, which is closed or reset."""
 
     after: int
+    reset: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
             content = bytes([content[0] ^ 1]) + content[1:]
         cut = action.after if isinstance(action, CutShort) else None
         self._send(answer.status, dict(answer.getheaders()), content, cut)
+        if isinstance(action, CutShort) and action.reset:
+            self._reset()
 
     def _without_young(self, listing: bytes, since: int) -> bytes:
         young = {key for key, number in self.owner.written.items() if number > since}
