@@ -25,7 +25,7 @@ def sign(manifest: Manifest, key: str | bytes) -> Manifest:
         InvalidInputError: for an empty key.
     """
     unsigned = manifest.model_copy(update={"signature": None})
-    return unsigned.model_copy(update={"signature": _mac(unsigned.to_bytes(), key)})
+    return unsigned.model_copy(update={"signature": _mac(unsigned.to_bytes(), _secret(key))})
 
 
 def check_signature(body: bytes, key: str | bytes) -> bool:
@@ -34,16 +34,21 @@ def check_signature(body: bytes, key: str | bytes) -> bool:
     Raises:
         InvalidInputError: for an empty key.
     """
+    secret = _secret(key)
     found = list(_SIGNATURE.finditer(body))
     if len(found) != 1:
         return False  # unsigned, or doctored so that two readers could see two signatures
     start, end = found[0].span()
     unsigned = body[:start] + found[0][1] + b"null" + body[end:]
-    return hmac.compare_digest(_mac(unsigned, key), found[0][2].decode())
+    return hmac.compare_digest(_mac(unsigned, secret), found[0][2].decode())
 
 
-def _mac(body: bytes, key: str | bytes) -> str:
+def _mac(body: bytes, secret: bytes) -> str:
+    return hmac.new(secret, body, hashlib.sha256).hexdigest()
+
+
+def _secret(key: str | bytes) -> bytes:
     secret = key.encode() if isinstance(key, str) else key
     if not secret:
         raise InvalidInputError("The signing key is empty.", "Put a long random text into the secret block.")
-    return hmac.new(secret, body, hashlib.sha256).hexdigest()
+    return secret
