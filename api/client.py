@@ -91,6 +91,11 @@ class DeepsetClient:
         return self._connection.url.host
 
     @property
+    def key_hash(self) -> str:
+        """A short hash of the key, which tells keys apart and gives nothing away."""
+        return self._connection.key_hash
+
+    @property
     def clock_skew(self) -> float | None:
         """Seconds by which this machine's clock is ahead of the API's latest `Date`, good to a second.
 

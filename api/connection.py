@@ -6,7 +6,9 @@ third of the CPU of a page.
 
 from __future__ import annotations
 
+import hashlib
 import ssl
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
@@ -51,7 +53,7 @@ class Connection:
         api_key: as in `clean_key`.
         base_url: as in `parse_base_url`.
         transport: what carries the requests instead of the network.
-        max_connections: how many requests can be under way at once; a further one waits.
+        max_connections: how many requests for JSON can be under way at once; a further one waits.
         clock: seconds since 1970 by this machine.
 
     Raises:
@@ -60,14 +62,20 @@ class Connection:
 
     def __init__(self, api_key: str | Secret, base_url: str, *, transport: httpx.BaseTransport | None = None,
                  max_connections: int = 32, clock: Callable[[], float] = time.time) -> None:
+        if max_connections < 1:
+            raise InvalidInputError(f"`max_connections` is {max_connections}.", "Give at least 1.")
         key = clean_key(api_key)
         self.url: Final[ApiUrl] = parse_base_url(base_url)
         self.redact: Final = redactor(key)
+        # Tells keys apart and gives nothing away: a spool on disk is found by it.
+        self.key_hash: Final = hashlib.sha256(b"prefect-deepset\x00" + key.encode()).hexdigest()[:16]
         self._expiry: Final = expiry(key)
         self._clock: Final = clock
         self._json: Final = _headers(key, "application/json")
         self._csv: Final = _headers(key, "text/csv")
-        self._transport: Final = transport if transport is not None else _make_transport(self.url, max_connections)
+        self._transport: Final = transport if transport is not None else _make_transport(self.url)
+        # Not the pool's own limit: with more requests than connections httpcore may close one that another thread was just given.
+        self._places: Final = threading.BoundedSemaphore(max_connections)
         self._heard: tuple[str, float] | None = None
         self._closed = False
 
@@ -97,7 +105,7 @@ class Connection:
         Raises:
             ApiError: the one that the failure is.
         """
-        with self._answer(target, self._json, where) as response:
+        with self._places, self._answer(target, self._json, where) as response:
             return self._body(response, where)
 
     @contextmanager
@@ -144,7 +152,7 @@ class Connection:
         try:
             response = self._transport.handle_request(request)
         except httpx.HTTPError as error:
-            raise self._transport_error(error, where) from error
+            raise self._transport_error(error, where) from None  # its text is in ours, without the key
         date = response.headers.get("Date")
         if date is not None:
             self._heard = (date, self._clock())
@@ -154,13 +162,13 @@ class Connection:
         try:
             return response.read()
         except httpx.HTTPError as error:
-            raise self._transport_error(error, where) from error
+            raise self._transport_error(error, where) from None  # its text is in ours, without the key
 
     def _pieces(self, response: httpx.Response, where: Callable[[], str]) -> Iterator[bytes]:
         try:
             yield from response.iter_bytes()
         except httpx.HTTPError as error:
-            raise self._transport_error(error, where) from error
+            raise self._transport_error(error, where) from None  # its text is in ours, without the key
 
     def _status_error(self, response: httpx.Response, where: Callable[[], str]) -> ApiError:
         body = bytearray()
@@ -228,8 +236,8 @@ def _headers(key: str, accept: str) -> httpx.Headers:
                           "Connection": "keep-alive", "User-Agent": _USER_AGENT})
 
 
-def _make_transport(url: ApiUrl, max_connections: int) -> httpx.BaseTransport:
-    limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections, keepalive_expiry=30.0)
+def _make_transport(url: ApiUrl) -> httpx.BaseTransport:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30.0)
     proxy = None
     if not is_loopback(url.hostname) and not urllib.request.proxy_bypass(url.hostname):
         proxies = urllib.request.getproxies()

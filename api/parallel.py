@@ -162,6 +162,10 @@ class SpansRead:
             raise self._fatal
         self.unread = _join(self.unread)
 
+    def give_up(self, spans: Iterable[Span], error: DeepsetError) -> None:
+        """Records spans as unread after all."""
+        self.unread = _join([*self.unread, *(Unread(span, error) for span in spans)])
+
     # -- workers -----------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:

@@ -192,7 +192,7 @@ class Walk:
             return
         anchor = self._anchor
         if anchor is None:
-            if oldest.logged_at >= self.end and page.has_more is not False and oldest.logged_at >= self._enter:
+            if oldest.logged_at >= self._enter and page.has_more is not False:
                 self._stuck_above(page)  # an inclusive server whose page is full of rows at or above the way in
                 return
             self._accept(page, oldest, answered_at)
@@ -328,6 +328,10 @@ class Walk:
         if narrower is not None and not self.learned.disordered:
             place.overlap = narrower
         else:
+            # Rows this much above the cursor show how coarsely the server compares; the tie is at least as wide.
+            above = max(row.logged_at for row in page.rows) - self.cursor
+            if above > place.overlap:
+                place.tried.add(next(overlap for overlap in (*WIDER, above) if overlap >= above))
             self.stalled = True
 
     # -- the end -----------------------------------------------------------------------------------------------------
@@ -397,7 +401,7 @@ class Walk:
             self._finish()
             return
         self._recent.append({(row.logged_at, row.log_id) for row in rows})
-        self._enter = tie.start + overlap
+        self._enter = (tie.start + overlap) // overlap * overlap if overlap == SECOND else tie.start + overlap
         self._anchor = min((row for row in rows if tie.start <= row.logged_at < self._enter), key=_time, default=None)
         self.proven = min(self.proven, self._enter)
         self._place = _Place(self.learned.overlap)

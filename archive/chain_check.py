@@ -145,7 +145,8 @@ def _check_steps(store: ObjectStore, source: LogSource, day: date, revisions: di
         if before is None:
             continue
         for name in ("host", "workspace_id"):
-            if getattr(manifest.source, name) != getattr(before.manifest.source, name):
+            then, now = getattr(before.manifest.source, name), getattr(manifest.source, name)
+            if then and now and then != now:
                 findings.add("modified", revision.key, f"its source's {name} is not that of the revision before")
         kept = {file.key for file in manifest.files}
         dropped = [file.key for file in before.manifest.files if file.key not in kept]

@@ -90,9 +90,10 @@ def gather_parts(store: ObjectStore, source: LogSource, day: date, revisions: It
 
 def check_parts(store: ObjectStore, parts: dict[str, CheckedPart], revisions: Iterable[Revision], findings: Findings) -> None:
     """Reads every part once (a jsonl part once more for each copy of it) and says what is not as the manifests state."""
-    originals = {part.place.number: part for part in parts.values() if part.place.format == "jsonl"}
-    doubles = _read_originals(store, originals.values())
-    for part in originals.values():
+    originals = [part for part in parts.values() if part.place.format == "jsonl"]
+    by_number = {part.place.number: part for part in originals}
+    doubles = _read_originals(store, originals)
+    for part in originals:
         _judge(part, findings)
         for revision, file in part.entries:
             if not findings.speak_against(part.key) and (differing := part.recount.file_differences(file)):
@@ -102,7 +103,7 @@ def check_parts(store: ObjectStore, parts: dict[str, CheckedPart], revisions: It
             findings.add("modified", other, f"{count} of its rows are in {one} as well")
     for part in parts.values():
         if part.place.format != "jsonl":
-            _check_copy(store, part, originals[part.place.number], findings)
+            _check_copy(store, part, by_number[part.place.number], findings)
     for revision in revisions:
         _check_counts(revision, parts, findings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, cast
@@ -130,14 +131,26 @@ def decode_lines(key: str, lines: Iterable[bytes]) -> Iterator[Row]:
         yield row
 
 
-def read_part_rows(store: ObjectStore, key: str) -> Iterator[Row]:
+def read_part_rows(store: ObjectStore, key: str, sha256: str | None = None) -> Iterator[Row]:
     """The rows of a jsonl part in their order, streamed from the store.
 
+    Args:
+        sha256: hex, what the part's bytes must be; None to take them as they are.
+
     Raises:
-        PartError: when the part is missing, or is no part.
+        PartError: when the part is missing or is no part; at the end, when its bytes are not those of `sha256`.
     """
     opened = store.open(key)
     if opened is None:
         raise PartError(f"{key} is missing.", _RESTORE)
+    digest = hashlib.sha256()
     with opened as chunks:
-        yield from decode_lines(key, decompress(key, chunks))
+        yield from decode_lines(key, decompress(key, _hashed(digest, chunks) if sha256 else chunks))
+    if sha256 and digest.hexdigest() != sha256:
+        raise PartError(f"{key} does not hold the bytes that its manifest names.", _RESTORE)
+
+
+def _hashed(digest: hashlib._Hash, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk

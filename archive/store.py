@@ -42,7 +42,7 @@ CHUNK = 1024 * 1024
 PUT_ATTEMPTS = 6
 SPOILT_ATTEMPTS = 2
 GET_ATTEMPTS = 3
-WRITE_CHECK = "manifests/.write-check"
+WRITE_CHECK = ".write-check"
 """Below the prefix: the one object that is not part of the archive. `S3Store.check` and the first write put it there."""
 WRITE_CHECK_BODY = b"prefect-deepset asks here whether this store refuses to overwrite.\n"
 

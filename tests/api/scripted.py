@@ -41,6 +41,7 @@ class ScriptedServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=32)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.connections = 0
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._accept)]
@@ -73,6 +74,7 @@ class ScriptedServer:
                 return
             with self._lock:
                 self._open.add(connection)
+                self.connections += 1
             thread = threading.Thread(target=self._serve, args=(connection,))
             self._threads.append(thread)
             thread.start()

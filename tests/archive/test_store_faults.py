@@ -147,11 +147,11 @@ def test_the_store_is_asked_about_conditions_once_and_only_when_it_writes(s3: S3
     assert {request.method for request in s3_proxy.requests} == {"GET"}
     put(store, "p/1")
     put(store, "p/2")
-    checks = [request for request in s3_proxy.requests if request.key == "p/manifests/.write-check"]
+    checks = [request for request in s3_proxy.requests if request.key == "p/.write-check"]
     assert len(checks) == 2
     again = s3.store(store.bucket, "p", endpoint_url=s3_proxy.endpoint_url)
     put(again, "p/3")
-    assert sum(request.key == "p/manifests/.write-check" for request in s3_proxy.requests) == 3
+    assert sum(request.key == "p/.write-check" for request in s3_proxy.requests) == 3
 
 
 ANSWERS: list[tuple[Answer, type[DeepsetError], str]] = [
@@ -292,7 +292,7 @@ def test_bytes_spoilt_on_their_way_back_are_noticed_by_the_stores_checksum(s3: S
 
 def test_a_check_object_that_someone_changed_is_found(s3: S3Handle):
     store = s3.store()
-    s3.client().put_object(Bucket=store.bucket, Key="manifests/.write-check", Body=b"other")
+    s3.client().put_object(Bucket=store.bucket, Key=".write-check", Body=b"other")
     with pytest.raises(ChecksumError, match="not read back"):
         store.check()
 

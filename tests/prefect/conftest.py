@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -15,8 +17,16 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
-from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
+from prefect.client.orchestration import get_client
+from prefect.events import emit_event
+from prefect.events.filters import EventFilter, EventNameFilter
+from prefect.settings import (
+    PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW,
+    PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL,
+    temporary_settings,
+)
 from prefect.testing.utilities import prefect_test_harness
+from prefect.types import SecretDict
 from prefect_aws import AwsClientParameters, AwsCredentials
 from prefect_deepset.blocks import DeepsetCredentials, LogArchive
 from prefect_deepset.testing import FakeDeepset
@@ -31,9 +41,31 @@ WEBHOOK_TOKEN = "webhook-canary-77aa"
 def prefect_server() -> Iterator[None]:
     """A Prefect server with a database of its own."""
     # A task called outside of a flow would warn that its log has nowhere to go, and warnings are errors here.
-    quiet = temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"})
-    with quiet, prefect_test_harness(server_startup_timeout=120):
+    # Events are written in batches, every five seconds unless told otherwise.
+    settings = temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore",
+                                   PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL: 0.1})
+    with settings, prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+def all_events(wanted: EventFilter) -> list[dict[str, Any]]:
+    """The events that were emitted so far.
+
+    They travel to the server on their own. So one more is sent, which comes after them, and waited for.
+    """
+    marker = f"test.marker.{uuid4()}"
+    emit_event(marker, resource={"prefect.resource.id": marker})
+    deadline = time.monotonic() + 30
+    while not _stored_events(EventFilter(event=EventNameFilter(name=[marker]))):
+        assert time.monotonic() < deadline, "the server keeps no events"
+        threading.Event().wait(0.05)
+    return _stored_events(wanted)
+
+
+def _stored_events(wanted: EventFilter) -> list[dict[str, Any]]:
+    with get_client(sync_client=True) as client:
+        body = {"filter": wanted.model_dump(mode="json", exclude_unset=True), "limit": 50}
+        return client._client.post("/events/filter", json=body).raise_for_status().json()["events"]
 
 
 @pytest.fixture
@@ -106,7 +138,8 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def notify(receiver: Receiver, prefect_server: None) -> str:
     """The slug of a notification block that posts to the receiver."""
-    block = CustomWebhookNotificationBlock(name="on-call", url=f"{receiver.url}?token={WEBHOOK_TOKEN}",
+    block = CustomWebhookNotificationBlock(name="on-call", url=f"{receiver.url}?token={{{{token}}}}",
+                                           secrets=SecretDict({"token": WEBHOOK_TOKEN}),
                                            json_data={"subject": "{{subject}}", "body": "{{body}}"})
     block.save("on-call", overwrite=True)
     return "custom-webhook/on-call"

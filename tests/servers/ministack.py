@@ -74,7 +74,7 @@ class S3Handle:
         """Every key in the bucket but the write check's."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         keys = [item.get("Key", "") for page in pages for item in page.get("Contents", [])]
-        return [key for key in keys if not key.endswith("manifests/.write-check")]
+        return [key for key in keys if not key.endswith(".write-check")]
 
     def read(self, bucket: str, key: str) -> bytes:
         """An object's bytes."""

@@ -1,0 +1,252 @@
+"""From what was read to parts in the store: only what the archive lacks, each row once.
+
+A part number that is taken belongs to a run that crashed before its manifest, or to one under way. If its rows are all in
+what was read now, it is adopted; where this read could not look, its rows cannot be contradicted and are adopted too, since
+they may be gone from the platform by now. Anything else is foreign and stays where it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+from ..api.rows import Row
+from ..api.sources import LogSource
+from ..api.times import Span, day_span, format_instant, parse_instant
+from .compression import CONTENT_TYPES, Compression, compress
+from .counts import Counts, total
+from .errors import ArchiveError, DiskFullError, PartError
+from .keys import part_key
+from .manifest import File, Manifest
+from .objects import ObjectStore
+from .part_merge import OrderedPart, merge_parts
+from .part_stream import read_part_rows
+from .spool import Spool, _disk_error, subtract_spans  # pyright: ignore[reportPrivateUsage]
+
+LARGEST_PART = 256 * 1024 * 1024
+_BATCH = 1024 * 1024
+
+
+class Assembled(NamedTuple):
+    """What was added to the day's parts."""
+
+    files: list[File]
+    """New and adopted parts of this day, in order of their number."""
+    counts: Counts
+    """Of their rows."""
+    foreign: list[str]
+    """Keys that are taken by something that is not ours."""
+
+
+class Assembler:
+    """Brings one read of one day into the store.
+
+    Args:
+        store: where to.
+        source, day: of what.
+        spool: what was read.
+        compression: of new parts.
+        largest: bytes of a part, compressed, at most.
+    """
+
+    def __init__(self, store: ObjectStore, source: LogSource, day: date, spool: Spool, compression: Compression,
+                 largest: int = LARGEST_PART) -> None:
+        self._store = store
+        self._source = source
+        self._day = day
+        self._span: Span = day_span(day)
+        self._spool = spool
+        self._compression: Compression = compression
+        self._largest = largest
+
+    def run(self, latest: Manifest | None) -> Assembled:
+        """Writes what is missing after `latest`; parts written by an earlier call are found again and adopted."""
+        committed = [file for file in latest.files if file.format == "jsonl"] if latest else []
+        numbers = [int(file.key.rpartition("part-")[2].split(".")[0]) for file in committed]
+        number = max(numbers, default=0) + 1
+        adopted: list[File] = []
+        adopted_counts: list[Counts] = []
+        foreign: list[str] = []
+        for _ in range(1000):
+            while (taken := self._taken_key(number)) is not None:
+                found = self._adopt(taken, committed + adopted)
+                if found is None:
+                    foreign.append(taken)
+                else:
+                    adopted.append(found[0])
+                    adopted_counts.append(found[1])
+                number += 1
+            written = self._write(number, committed + adopted)
+            if written is None:
+                return Assembled(adopted, total(adopted_counts), foreign)
+            file, counts, is_ours = written
+            if not is_ours:
+                continue  # the number was taken meanwhile: look at what is there
+            adopted.append(file)
+            adopted_counts.append(counts)
+            number += 1
+        raise ArchiveError("A thousand part numbers in a row are taken.", "Something else writes into this archive.", str(self._source))
+
+    # -- what is there already ---------------------------------------------------------------------------------------
+
+    def _taken_key(self, number: int) -> str | None:
+        for compression in ("gzip", "zstd"):
+            key = part_key(self._store.prefix, "jsonl", self._source, self._day, number, compression)
+            stream = self._store.open(key)
+            if stream is not None:
+                with stream:
+                    return key
+        return None
+
+    def _adopt(self, key: str, known: list[File]) -> tuple[File, Counts] | None:
+        """The part as a file of this day, when nothing that was read contradicts it; None when it is foreign."""
+        read = self._spool.covered
+        counts = Counts()
+        batch: list[Row] = []
+        mine, others = _Cursor(self._rows()), _Cursor(self._archived(known))
+        before: tuple[int, str] | None = None
+        try:
+            for row in read_part_rows(self._store, key):
+                at = (row.logged_at, row.log_id)
+                if not self._span.start <= row.logged_at < self._span.end or (before is not None and at <= before):
+                    return None
+                before = at
+                if others.has(at):
+                    return None
+                if not mine.has(at) and any(span.start <= row.logged_at < span.end for span in read):
+                    return None
+                batch.append(row)
+                if len(batch) >= 1000:
+                    counts.add(Counts.of(batch, self._span.start))
+                    batch.clear()
+        except (PartError, ArchiveError) as error:
+            if error.transient:
+                raise
+            return None
+        if before is None:
+            return None
+        counts.add(Counts.of(batch, self._span.start))
+        size, sha256 = self._hash(key)
+        return _file(key, size, sha256, counts), counts
+
+    def _hash(self, key: str) -> tuple[int, str]:
+        stream = self._store.open(key)
+        if stream is None:
+            raise ArchiveError(f"{key} was there a moment ago and is gone.", "Something deletes from this archive.")
+        digest, size = hashlib.sha256(), 0
+        with stream as chunks:
+            for chunk in chunks:
+                digest.update(chunk)
+                size += len(chunk)
+        return size, digest.hexdigest()
+
+    def _archived(self, files: list[File]) -> Iterator[Row]:
+        parts = [OrderedPart(file.key, self._span.start if file.first is None else parse_instant(file.first), lambda key=file.key: read_part_rows(self._store, key))
+                 for file in files]
+        for _, row in merge_parts(parts):
+            yield row
+
+    # -- what was read -----------------------------------------------------------------------------------------------
+
+    def _rows(self) -> Iterator[Row]:
+        """Every row that was read, in order, each once."""
+        if not self._spool.has_loose_rows:
+            for found in self._spool.ordered:
+                yield from self._spool.rows_of(found)
+            return
+        parts = [OrderedPart(n, found.lo, lambda found=found: self._spool.rows_of(found)) for n, found in enumerate(self._spool.slices)]
+        before: tuple[int, str] | None = None
+        for _, row in merge_parts(parts):
+            if (row.logged_at, row.log_id) != before:
+                before = (row.logged_at, row.log_id)
+                yield row
+
+    def _new_rows(self, known: list[File]) -> Iterator[Row]:
+        others = _Cursor(self._archived(known))
+        for row in self._rows():
+            if not others.has((row.logged_at, row.log_id)):
+                yield row
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def _write(self, number: int, known: list[File]) -> tuple[File, Counts, bool] | None:
+        """Writes the next part; None when nothing is left to write. The flag says whether the number was free."""
+        path = self._spool.folder / f"part-{number:05d}"
+        try:
+            size, sha256, counts = self._build(path, known)
+            if counts.rows == 0:
+                return None
+            key = part_key(self._store.prefix, "jsonl", self._source, self._day, number, self._compression)
+            with path.open("rb") as body:
+                ours = self._store.create(key, body, sha256=sha256, size=size, content_type=CONTENT_TYPES[self._compression])
+            return _file(key, size, sha256, counts), counts, ours
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _build(self, path: Path, known: list[File]) -> tuple[int, str, Counts]:
+        pieces = self._joined() if not known and not self._spool.has_loose_rows else self._merged(known)
+        digest, size, counts = hashlib.sha256(), 0, Counts()
+        try:
+            with path.open("wb") as file:
+                os.fchmod(file.fileno(), 0o600)
+                for packed, piece_counts in pieces:
+                    if size and size + len(packed) > self._largest:
+                        break
+                    file.write(packed)
+                    digest.update(packed)
+                    size += len(packed)
+                    counts.add(piece_counts)
+        except OSError as error:
+            raise _disk_error(error, path.parent) if not isinstance(error, DiskFullError) else error from error
+        return size, digest.hexdigest(), counts
+
+    def _joined(self) -> Iterator[tuple[bytes, Counts]]:
+        """The slices as they are: nothing is compressed again."""
+        for found in self._spool.ordered:
+            if found.counts.rows:
+                yield self._spool.bytes_of(found), found.counts
+
+    def _merged(self, known: list[File]) -> Iterator[tuple[bytes, Counts]]:
+        """Only the rows that the archive does not hold."""
+        batch: list[Row] = []
+        size = 0
+        for row in self._new_rows(known):
+            batch.append(row)
+            size += len(row.raw)
+            if size >= _BATCH:
+                yield self._pack(batch)
+                batch, size = [], 0
+        if batch:
+            yield self._pack(batch)
+
+    def _pack(self, rows: list[Row]) -> tuple[bytes, Counts]:
+        body = b"\n".join([row.raw for row in rows]) + b"\n"
+        return compress(body, self._compression), Counts.of(rows, self._span.start)
+
+
+class _Cursor:
+    """Answers, for keys that only grow, whether a series of rows in order holds them."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._rows = rows
+        self._row = next(rows, None)
+
+    def has(self, key: tuple[int, str]) -> bool:
+        while self._row is not None and (self._row.logged_at, self._row.log_id) < key:
+            self._row = next(self._rows, None)
+        return self._row is not None and (self._row.logged_at, self._row.log_id) == key
+
+
+def _file(key: str, size: int, sha256: str, counts: Counts) -> File:
+    return File(key=key, format="jsonl", bytes=size, rows=counts.rows, sha256=sha256,
+                first=None if counts.first is None else format_instant(counts.first),
+                last=None if counts.last is None else format_instant(counts.last))
+
+
+def uncovered(wanted: list[Span], covered: list[Span]) -> list[Span]:
+    """What of `wanted` was not read."""
+    return subtract_spans(wanted, covered)

@@ -1,0 +1,214 @@
+"""The endpoints, against the fake platform."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from prefect_deepset.api import errors as e
+from prefect_deepset.api.client import DeepsetClient
+from prefect_deepset.api.sources import LogSource
+from prefect_deepset.api.times import parse_instant
+from prefect_deepset.testing import Behaviour, FakeDeepset, Fault, Faults, even_day, row, tied_day, ties
+
+from .conftest import KEY
+from .scripted import ScriptedServer, reply
+
+DAY = "2026-01-31T00:00:00Z", "2026-02-01T00:00:00Z"
+NAME = "chat / ü?#%2F"
+SOURCE = LogSource("support", NAME)
+
+
+@pytest.fixture
+def platform() -> Iterator[FakeDeepset]:
+    """A platform with one day of one pipeline."""
+    with FakeDeepset(now="2026-02-01T03:00:00Z") as fake:
+        fake.add_pipeline("support", NAME, tied_day(DAY[0], 730))
+        yield fake
+
+
+@pytest.fixture
+def deepset(platform: FakeDeepset) -> Iterator[DeepsetClient]:
+    """Its client, waiting on the platform's clock."""
+    with DeepsetClient(platform.api_key, platform.url, clock=platform.now, sleep=platform.advance) as client:
+        yield client
+
+
+def test_a_page_has_all_parameters_and_comes_by_one_request(platform: FakeDeepset, deepset: DeepsetClient) -> None:
+    after = parse_instant("2026-01-31T12:00:00.123456Z")
+    page = deepset.logs_page(SOURCE, after=after, limit=7, filter="level eq 'error'", order="ASC")
+    assert len(page.rows) == 7
+    assert page.has_more
+    assert all(found.level == "error" and found.logged_at > after for found in page.rows)
+    request, = platform.requests
+    assert request.params == {"after": "2026-01-31T12:00:00.123456Z", "limit": "7", "filter": "level eq 'error'", "order": "ASC"}
+    assert request.pipeline == NAME
+
+
+def test_defaults_are_the_newest_hundred(platform: FakeDeepset, deepset: DeepsetClient) -> None:
+    page = deepset.logs_page(SOURCE)
+    assert [r.logged_at for r in page.rows] == sorted((r.logged_at for r in page.rows), reverse=True)
+    assert (len(page.rows), page.total) == (100, 730)
+    assert platform.requests[0].params == {"limit": "100", "order": "DESC"}
+
+
+@pytest.mark.parametrize("wrong", [
+    {"limit": 0}, {"limit": 101}, {"limit": True}, {"limit": "10"}, {"limit": 1.5}, {"order": "desc"}, {"filter": "\ud800"},
+    {"source": LogSource("support", "..")}, {"source": LogSource("", "p")}, {"source": LogSource("w", "", "index")},
+    {"filter": "x" * 70_000},
+])
+def test_what_cannot_be_asked_for_is_refused_before_asking(platform: FakeDeepset, deepset: DeepsetClient, wrong: dict[str, Any]) -> None:
+    with pytest.raises(e.InvalidInputError):
+        deepset.logs_page(**{"source": SOURCE, **wrong})
+    with pytest.raises(e.InvalidInputError), deepset.logs_csv(**{"source": SOURCE, **wrong}):
+        pass
+    assert not platform.requests
+
+
+def test_index_logs_are_read_the_same_way(platform: FakeDeepset, deepset: DeepsetClient) -> None:
+    platform.add_index("support", "docs", even_day(DAY[0], 5))
+    assert len(deepset.logs_page(LogSource("support", "docs", "index")).rows) == 5
+    with pytest.raises(e.PipelineNotFoundError, match="no index"):
+        deepset.logs_page(LogSource("support", "nothing", "index"))
+
+
+def test_404_is_told_apart(platform: FakeDeepset, deepset: DeepsetClient) -> None:
+    platform.add_pipeline("support", "quiet")
+    platform.add_pipeline("support", "gone", even_day(DAY[0], 5))
+    platform.remove_pipeline("support", "gone")
+    for workspace, name, kind in [
+        ("support", "quiet", e.NoLogsError), ("support", "nothing", e.PipelineNotFoundError), ("support", "gone", e.PipelineNotFoundError),
+        ("elsewhere", "chat", e.WorkspaceNotFoundError),
+    ]:
+        with pytest.raises(kind) as caught:
+            deepset.logs_page(LogSource(workspace, name))
+        assert type(caught.value) is kind
+        assert not caught.value.transient
+        with pytest.raises(kind), deepset.logs_csv(LogSource(workspace, name)):
+            pass
+    with pytest.raises(e.WorkspaceNotFoundError, match="'support'"):
+        deepset.pipelines("elsewhere")
+    with pytest.raises(e.PipelineNotFoundError):
+        deepset.pipeline("support", "gone")
+    assert deepset.pipeline("support", "quiet").name == "quiet"
+
+
+@pytest.mark.parametrize(("answers", "kind"), [
+    ([reply(b"", 404), reply(b"", 403)], e.NotFoundError),
+    ([reply(b"", 404), reply(b"", 503)], e.ServerError),
+    ([reply(b"", 404), reply(b"<html>")], e.ResponseError),
+    ([reply(b"", 404), reply(b"", 404), reply(b"", 403)], e.PipelineNotFoundError),
+    ([reply(b"", 404), reply(b"", 404), reply(b"", 504)], e.GatewayTimeoutError),
+    ([reply(b"", 404), reply(b"", 404), reply([{"name": "w"}])], e.PipelineNotFoundError),
+    ([reply(b"", 404), reply(b"", 404), reply([])], e.WorkspaceNotFoundError),
+    ([reply(b"", 404), reply({"name": "p", "pipeline_id": None, "status": None, "deleted": None})], e.NoLogsError),
+])
+def test_when_the_second_look_fails_the_error_claims_no_more_than_is_known(
+    server: ScriptedServer, client: DeepsetClient, answers: list[bytes], kind: type[e.DeepsetError]
+) -> None:
+    server.answers(*answers)
+    with pytest.raises(e.DeepsetError) as caught:
+        client.logs_page(LogSource("w", "p"))
+    assert type(caught.value) is kind
+    assert len(server.asked) == len(answers)
+
+
+def test_pipelines_come_from_all_pages_without_deleted_ones(platform: FakeDeepset, deepset: DeepsetClient) -> None:
+    names = [f"p{number:03}" for number in range(230)]
+    for name in names:
+        platform.add_pipeline("support", name)
+    platform.remove_pipeline("support", "p007")
+    found = [pipeline.name for pipeline in deepset.pipelines("support")]
+    assert sorted(found) == sorted([NAME, *names[:7], *names[8:]])
+    assert [workspace.name for workspace in deepset.workspaces()] == ["support"]
+    assert all(pipeline.pipeline_id for pipeline in deepset.pipelines("support"))
+
+
+def test_a_list_that_never_ends_is_an_error(server: ScriptedServer, client: DeepsetClient) -> None:
+    server.answers(reply({"data": [{"name": "a", "pipeline_id": "1"}], "has_more": True, "total": 9}))
+    with pytest.raises(e.ResponseError, match="nothing new") as caught:
+        client.pipelines("w")
+    assert "page 2" in caught.value.where
+    server.answers(reply({"data": [], "has_more": True, "total": 9}))
+    with pytest.raises(e.ResponseError):
+        client.pipelines("w")
+
+
+def test_a_wrong_key_is_said_to_be_wrong(platform: FakeDeepset) -> None:
+    with DeepsetClient("api_wrong-key", platform.url) as client:
+        for ask in (client.workspaces, lambda: client.pipelines("support"), lambda: client.logs_page(SOURCE)):
+            with pytest.raises(e.AuthenticationError) as caught:
+                ask()
+            assert "wrong-key" not in str(caught.value)
+
+
+def test_nothing_shows_the_key(platform: FakeDeepset, deepset: DeepsetClient) -> None:
+    assert repr(deepset) == f"DeepsetClient({deepset.host!r})"
+    assert deepset.host == platform.url.removeprefix("http://")
+    shown = repr([vars(deepset), vars(deepset._connection)])
+    assert platform.api_key not in shown
+    with pytest.raises(e.InvalidInputError, match="max_connections"):
+        DeepsetClient(KEY, max_connections=0)
+
+
+# -- logs() ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("behaviour", [
+    Behaviour(), Behaviour(after_inclusive=True), Behaviour(after_precision="s"), Behaviour(tie_order="random"), Behaviour(limit_cap=30),
+    Behaviour(level_case="any"), Behaviour(level_filter="ignored", origin_filter="ignored"), Behaviour(disorder="random"),
+])
+def test_logs_are_complete_newest_first_and_each_once(platform: FakeDeepset, deepset: DeepsetClient, behaviour: Behaviour) -> None:
+    platform.behaviour = behaviour
+    platform.faults = Faults(probability=0.1, kinds=(Fault.gateway_timeout(), Fault.bad_gateway(), Fault.html(), Fault.rate_limited("3")), seed=1)
+    logs = list(deepset.logs("support", NAME, *DAY))
+    assert [log.logged_at for log in logs] == sorted((log.logged_at for log in logs), reverse=True)
+    truth = [json.loads(found.raw) for found in platform.truth("support", NAME)]
+    assert sorted(log.log_id for log in logs) == sorted(found["log_id"] for found in truth)
+    some = [log.log_id for log in deepset.logs("support", NAME, *DAY, levels=["error", "warning", "error"], origins=["haystack", "unknown"])]
+    assert sorted(some) == sorted(found["log_id"] for found in truth
+                                  if found["level"] in {"error", "warning"} and found["origin"] in {"haystack", "unknown"})
+
+
+def test_a_raw_filter_goes_with_the_others(platform: FakeDeepset, deepset: DeepsetClient) -> None:
+    list(deepset.rows("support", NAME, *DAY, levels="error", filter="origin eq 'haystack'"))
+    assert {request.params["filter"] for request in platform.requests} == {"level eq 'error' and origin eq 'haystack'"}
+
+
+def test_a_span_that_is_no_longer_shown_whole_is_an_error_not_an_empty_answer(platform: FakeDeepset, deepset: DeepsetClient) -> None:
+    platform.now = "2026-02-02T12:00:00Z"  # half of the day has left retention
+    logs = deepset.logs("support", NAME, *DAY)
+    with pytest.raises(e.IncompleteReadError, match="48 hours") as caught:
+        list(logs)
+    assert "2026-01-31T00:00:00Z" in caught.value.where
+    assert [*deepset.logs("support", NAME, "2026-01-31T18:00:00Z", DAY[1])]
+    platform.behaviour = Behaviour(retention_answer="shown")
+    assert len(list(deepset.logs("support", NAME, *DAY))) == 730
+
+
+def test_a_tie_that_cannot_be_passed_is_an_error(platform: FakeDeepset, deepset: DeepsetClient) -> None:
+    platform.behaviour = Behaviour(level_filter="400", origin_filter="400")
+    platform.add_pipeline("support", "tied", [*ties("2026-01-31T12:00:00Z", 150), row("2026-01-31T11:00:00Z")])
+    with pytest.raises(e.IncompleteReadError, match="2026-01-31T1"):
+        list(deepset.logs("support", "tied", *DAY))
+
+
+def test_an_outage_ends_in_its_own_error(platform: FakeDeepset, deepset: DeepsetClient) -> None:
+    platform.faults = Faults(probability=1.0, kinds=(Fault.bad_gateway(),))
+    with pytest.raises(e.ServerError, match="502"):
+        list(deepset.logs("support", NAME, *DAY))
+    platform.behaviour = Behaviour(after_honoured=False)
+    platform.faults = Faults()
+    with pytest.raises(e.ReadError) as caught:
+        list(deepset.logs("support", NAME, *DAY))
+    assert "pipeline" in caught.value.where
+
+
+@pytest.mark.parametrize(("start", "end"), [("yesterday", DAY[1]), (DAY[1], DAY[0]), (DAY[0], DAY[0]), (DAY[0], "2026-02-30T00:00:00Z")])
+def test_bad_times_are_refused_at_once(platform: FakeDeepset, deepset: DeepsetClient, start: str, end: str) -> None:
+    with pytest.raises(e.InvalidInputError):
+        deepset.logs("support", NAME, start, end)
+    assert not platform.requests
