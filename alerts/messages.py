@@ -96,7 +96,7 @@ def _block(entry: list[Transition], archive: str) -> str:
             lines.append("- and more kinds; the report lists them")
     if one.folder and one.rows:
         lines.append(f"Archive: {archive.rstrip('/') + '/' if archive else ''}{one.folder}")
-    lines.append(f"Rule: {rules}. Alert {one.number}.")
+    lines.append(f"Rule: {rules}")
     return "\n".join(lines)
 
 

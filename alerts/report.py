@@ -21,7 +21,7 @@ MAX_DETAILS = 6
 """Pipelines with plots."""
 _KINDS = 5
 _TREND = 30
-_MARKS = {"open": "🟡 open", "sealed": "🟢 sealed", "settled": "🟢 settled", "gap": "🔴 gap"}
+_MARKS = {"open": "**open**", "sealed": "sealed", "settled": "settled", "gap": "**gap**"}
 
 
 def report(
@@ -82,7 +82,7 @@ def _summary(manifests: Sequence[Manifest], failed: Mapping[str, str], notes: Se
     head = f"**{_count(pipelines, 'pipeline')}, {_count(len(manifests), 'day')}: {rows:,} rows, {errors:,} errors{share}.**"
     if incomplete:
         head += f" **{_count(incomplete, 'day')} with something missing.**"
-    lines = [f"- 🔴 **{_md(name)}** failed: {_md(redact(reason), 500)}" for name, reason in list(failed.items())[:MAX_LINES]]
+    lines = [f"- **{_md(name)} failed:** {_md(redact(reason), 500)}" for name, reason in list(failed.items())[:MAX_LINES]]
     lines += [f"- {_md(note, 500)}" for note in notes[:MAX_LINES]]
     if not manifests and not failed:
         lines.append("There was nothing to do.")
@@ -112,6 +112,8 @@ def _detail(source: LogSource, days: Sequence[Manifest], trend: Sequence[Manifes
     worst = days[0]
     alt = f"{worst.rows:,} rows and {worst.errors:,} errors by hour"
     lines = [f"## {_name(source)}", "", f"{worst.dt}, by hour (UTC)", "", f"![{alt}]({data_uri(hours_plot(worst))})", ""]
+    if not worst.rows and not worst.gaps:
+        lines = [f"## {_name(source)}", "", f"{worst.dt}: no rows.", ""]
     if worst.rows_by_level:
         levels = sorted(worst.rows_by_level.items(), key=lambda item: -item[1])
         more = f" · {len(levels) - 8} more" if len(levels) > 8 else ""
@@ -135,7 +137,7 @@ def _exceptions(manifest: Manifest) -> list[str]:
     lines += [f"| {_md(redact(one.type) or '(none)')} | {_md(redact(one.frame))} | {one.count:,} | {_md(one.log_id, 60)} |"
               for one in manifest.exceptions[:_KINDS]]
     more = len(manifest.exceptions) - _KINDS
-    return [*lines, "", *([f"and {_count(more, 'kind')} more", ""] if more > 0 else [])]
+    return [*lines, "", *([f"and {more} more {'kind' if more == 1 else 'kinds'}", ""] if more > 0 else [])]
 
 
 def _missing(manifest: Manifest) -> str:

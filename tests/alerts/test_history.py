@@ -24,7 +24,8 @@ def test_a_dry_run_judges_each_pipeline_and_rule_with_the_days_before():
     rules = RuleSet(rules=(ErrorCount(threshold=50), NewException(lookback_days=3), ZeroRows(lookback_days=3)))
     days = [archived(1), archived(2, exceptions={"KeyError@a:1": 1}), archived(3, rows=0),
             archived(4, status="gap", gaps=[gap(4, "retention")])]
-    found = {one.rule: one for one in dry_run(rules, [*days, archived(1, pipeline="other")], last=3) if one.source.name == "chat"}
+    runs = dry_run(rules, [*days, archived(1, pipeline="other")], last=3)
+    found = {one.rule: one for one in runs if one.source.name == "chat"}
     assert found["error-count"].fired == []
     assert found["error-count"].incomplete == ["2026-01-04"]
     assert found["new-exception"].fired == ["2026-01-02"]
