@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, cast
 
 import zstandard
@@ -145,12 +145,12 @@ def read_part_rows(store: ObjectStore, key: str, sha256: str | None = None) -> I
         raise PartError(f"{key} is missing.", _RESTORE)
     digest = hashlib.sha256()
     with opened as chunks:
-        yield from decode_lines(key, decompress(key, _hashed(digest, chunks) if sha256 else chunks))
+        yield from decode_lines(key, decompress(key, _fed(digest.update, chunks) if sha256 else chunks))
     if sha256 and digest.hexdigest() != sha256:
         raise PartError(f"{key} does not hold the bytes that its manifest names.", _RESTORE)
 
 
-def _hashed(digest: hashlib._Hash, chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _fed(update: Callable[[bytes], object], chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
-        digest.update(chunk)
+        update(chunk)
         yield chunk

@@ -53,12 +53,14 @@ def read_rows(store: ObjectStore, workspace: str, start: date, end: date, pipeli
         asked = list(dict.fromkeys(LogSource(workspace, name) if isinstance(name, str) else name for name in pipelines))
         for source in asked:
             if source not in archived:
-                raise InvalidInputError("Nothing of it is archived.", "Check the names, and the archive's bucket and prefix.", str(source))
+                raise InvalidInputError("Nothing of it is archived.", "Check the names, and the archive's bucket and prefix.",
+                                        str(source))
     wanted = None if levels is None else frozenset(level.lower() for level in levels)
     return _read(store, asked, start, end, wanted)
 
 
-def _read(store: ObjectStore, sources: Iterable[LogSource], start: date, end: date, levels: frozenset[str] | None) -> Iterator[Row]:
+def _read(store: ObjectStore, sources: Iterable[LogSource], start: date, end: date,
+          levels: frozenset[str] | None) -> Iterator[Row]:
     for source in sources:
         for day in list_days(store, source):
             if start <= day <= end and (newest := latest(store, source, day)) is not None:
