@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
 from prefect_deepset.api.client import DeepsetClient
 
 from .scripted import ScriptedServer

@@ -24,7 +24,8 @@ Answer = Callable[[Asked], bytes | None]
 def reply(body: bytes | object = b"", status: int = 200, kind: str = "application/json", **headers: str) -> bytes:
     """A whole HTTP answer; a body that is not bytes is sent as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    lines = {"Content-Type": kind, "Content-Length": str(len(data)), **{name.replace("_", "-"): value for name, value in headers.items()}}
+    own = {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = {"Content-Type": kind, "Content-Length": str(len(data)), **own}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)
     return f"HTTP/1.1 {status} Whatever\r\n{head}\r\n".encode("latin-1") + data
 
@@ -90,13 +91,14 @@ class ScriptedServer:
                     buffer += data
                 head, buffer = buffer.split(b"\r\n\r\n", 1)
                 request, *lines = head.decode("latin-1").split("\r\n")
-                asked = Asked(request.split(" ")[1], {n.lower(): v.strip() for n, _, v in (line.partition(":") for line in lines)})
+                fields = (line.partition(":") for line in lines)
+                asked = Asked(request.split(" ")[1], {name.lower(): value.strip() for name, _, value in fields})
                 self.asked.append(asked)
                 raw = self.answer(asked)
                 if raw is None:
                     return
                 connection.sendall(raw)
                 head, _, body = raw.partition(b"\r\n\r\n")
-                length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), None)
-                if length is None or length != len(body) or b"\r\nconnection: close" in head.lower():
+                lengths = [int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+                if lengths != [len(body)] or b"\r\nconnection: close" in head.lower():
                     return

@@ -9,7 +9,6 @@ import threading
 
 import httpx
 import pytest
-
 from prefect_deepset.api import errors as e
 from prefect_deepset.api.client import DeepsetClient
 from prefect_deepset.api.sources import LogSource
@@ -46,7 +45,7 @@ def test_requests_carry_key_agent_and_what_they_accept(server: ScriptedServer, c
 
 @pytest.mark.parametrize(("raw", "kind"), [
     (b"", e.TransportError),
-    (b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{\"data\": [", e.TransportError),
+    (b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"data": [', e.TransportError),
     (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"dat", e.TransportError),
     (b"not http at all\r\n\r\n", e.TransportError),
     (reply(b"plain", Content_Encoding="gzip"), e.ResponseError),
@@ -74,7 +73,8 @@ def test_a_compressed_page_is_read(server: ScriptedServer, client: DeepsetClient
 
 @pytest.mark.parametrize("status", [400, 401, 403, 422, 429, 500, 502, 503, 504])
 def test_a_server_that_echoes_the_key_does_not_make_it_show(server: ScriptedServer, client: DeepsetClient, status: int) -> None:
-    server.answers(reply(f"<p>Bad key <b>{KEY}</b> ({KEY[:18]}), Authorization: Bearer {KEY}</p>".encode(), status, "text/html"))
+    body = f"<p>Bad key <b>{KEY}</b> ({KEY[:18]}), Authorization: Bearer {KEY}</p>"
+    server.answers(reply(body.encode(), status, "text/html"))
     error = failure(client)
     assert isinstance(error, e.StatusError)
     assert error.status == status
@@ -115,10 +115,11 @@ def test_a_host_that_does_not_speak_tls_gets_no_key() -> None:
             heard.append(connection.recv(65536))
             connection.sendall(reply(EMPTY))
 
-    with socket.create_server(("127.0.0.1", 0)) as listener, DeepsetClient(KEY, f"https://127.0.0.1:{listener.getsockname()[1]}") as client:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=answer_plainly, args=(listener,))
         thread.start()
-        error = failure(client)
+        with DeepsetClient(KEY, f"https://127.0.0.1:{listener.getsockname()[1]}") as client:
+            error = failure(client)
         thread.join()
     assert isinstance(error, e.TransportError)
     assert "SSL_CERT_FILE" in error.advice
@@ -133,7 +134,9 @@ def test_a_host_that_does_not_speak_tls_gets_no_key() -> None:
     (httpx.ProxyError(f"407 {KEY}"), e.TransportError, "407"),
     (httpx.RemoteProtocolError("Server disconnected"), e.TransportError, "disconnected"),
 ])
-def test_each_failure_of_the_transport_is_an_error_of_ours(raised: httpx.HTTPError, kind: type[e.DeepsetError], said: str) -> None:
+def test_each_failure_of_the_transport_is_an_error_of_ours(
+    raised: httpx.HTTPError, kind: type[e.DeepsetError], said: str
+) -> None:
     def fail(request: httpx.Request) -> httpx.Response:
         assert request.extensions["timeout"] == {"connect": 10.0, "read": 200.0, "write": 200.0, "pool": 200.0}
         raise raised
@@ -154,7 +157,8 @@ def test_a_redirect_on_the_same_host_is_followed(server: ScriptedServer, client:
 
 
 @pytest.mark.parametrize("place", [
-    "http://localhost:{port}/x", "https://evil.example/x", "//evil.example/x", "http://127.0.0.1:1/x", "http://127.0.0.1@evil.example/x", "ftp://127.0.0.1/x",
+    "http://localhost:{port}/x", "https://evil.example/x", "//evil.example/x", "http://127.0.0.1:1/x",
+    "http://127.0.0.1@evil.example/x", "ftp://127.0.0.1/x",
 ])
 def test_the_key_does_not_follow_a_redirect_elsewhere(server: ScriptedServer, client: DeepsetClient, place: str) -> None:
     server.answers(reply(b"", 302, Location=place.format(port=server.port)))

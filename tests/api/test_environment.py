@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from prefect_deepset.api.environment import settings_from_environment
 from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.api.urls import DEFAULT_BASE_URL
@@ -16,10 +15,11 @@ ALL = {"DEEPSET_API_KEY": "api_a", "DEEPSET_API_URL": "https://a.example", "DEEP
     ([], "api_a", "https://a.example", "wa"),
     (["DEEPSET_API_KEY", "DEEPSET_API_URL", "DEEPSET_WORKSPACE"], "api_b", "https://b.example", "wb"),
     (["DEEPSET_API_KEY", "API_KEY", "DEEPSET_WORKSPACE"], "api_c", "https://a.example", "wb"),
-    (["DEEPSET_API_KEY", "DEEPSET_API_URL", "API_KEY", "DEEPSET_WORKSPACE", "DEFAULT_WORKSPACE_NAME"], "api_c", DEFAULT_BASE_URL, None),
+    ([name for name in ALL if name not in {"API_URL", "DEEPSET_CLOUD_API_KEY"}], "api_c", DEFAULT_BASE_URL, None),
 ])
 def test_the_first_name_that_holds_something_counts(without: list[str], key: str, url: str, workspace: str | None) -> None:
-    settings = settings_from_environment({name: f" {value}\n" for name, value in ALL.items() if name not in without} | dict.fromkeys(without, " "))
+    environ = {name: " " if name in without else f" {value}\n" for name, value in ALL.items()}
+    settings = settings_from_environment(environ)
     assert (settings.api_key, settings.base_url, settings.workspace) == (key, url, workspace)
     assert ALL[settings.key_name] == key
 

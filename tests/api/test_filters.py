@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.api.filters import build_filter, level_filter, origin_filter, quote
 

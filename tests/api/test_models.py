@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-
 from prefect_deepset.api.counts import count_rows
 from prefect_deepset.api.errors import ResponseError
 from prefect_deepset.api.models import PipelineLog, parse_pipeline, parse_pipelines, parse_workspaces
 from prefect_deepset.api.rows import decode_row
 
 SAMPLE: dict[str, Any] = {
-    "log_id": "UHG0_JYBbpf1V-YKI8YQ", "message": "Will use search history type: SNS", "logged_at": "2025-05-23T10:33:04.157182Z",
-    "level": "info", "origin": "haystack", "exceptions": None, "extra_fields": {"dd.trace_id": "17110374009324833748"},
+    "log_id": "UHG0_JYBbpf1V-YKI8YQ", "message": "Will use search history type: SNS",
+    "logged_at": "2025-05-23T10:33:04.157182Z", "level": "info", "origin": "haystack", "exceptions": None,
+    "extra_fields": {"dd.trace_id": "17110374009324833748"},
 }
 
 
@@ -27,7 +27,10 @@ def test_a_row_becomes_a_typed_log() -> None:
     assert log().model_dump() == {**SAMPLE, "logged_at": datetime(2025, 5, 23, 10, 33, 4, 157182, tzinfo=UTC)}
 
 
-@pytest.mark.parametrize("text", ["2025-05-23T10:33:04.1Z", "2025-05-23T10:33:04.100000000Z", "2025-05-23T12:33:04.1+02:00", "2025-05-23 10:33:04.10000000000001"])
+@pytest.mark.parametrize("text", [
+    "2025-05-23T10:33:04.1Z", "2025-05-23T10:33:04.100000000Z", "2025-05-23T12:33:04.1+02:00",
+    "2025-05-23 10:33:04.10000000000001",
+])
 def test_any_number_of_digits_and_any_offset_is_the_same_instant(text: str) -> None:
     moment = log(logged_at=text).logged_at
     assert moment == datetime(2025, 5, 23, 10, 33, 4, 100_000, tzinfo=UTC)
@@ -43,7 +46,8 @@ def test_unknown_levels_origins_and_fields_are_kept() -> None:
 
 def test_values_of_unexpected_types_become_text_or_are_wrapped() -> None:
     odd = log(message=7, level=None, origin=["x"], exceptions={"type": "E"}, extra_fields="none")
-    assert (odd.message, odd.level, odd.origin, odd.exceptions, odd.extra_fields) == ("7", "", '["x"]', [{"type": "E"}], {"value": "none"})
+    assert (odd.message, odd.level, odd.origin) == ("7", "", '["x"]')
+    assert (odd.exceptions, odd.extra_fields) == ([{"type": "E"}], {"value": "none"})
     assert log(message=None).message == ""
 
 

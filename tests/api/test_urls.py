@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.api.urls import check_name, parse_base_url
 
@@ -40,7 +39,8 @@ def test_plain_http_is_refused_except_for_this_machine(text: str) -> None:
 
 @pytest.mark.parametrize("text", [
     "", "  ", "ftp://host", "https://", "https:///api", "https://user:secret@host", "https://host?x=1", "https://host/#f", "https://host:port",
-    "https://host:99999", "https://ho st", "https://hö.example", "https://host/api/v2", "https://host/../api/v1", "https://host\x00", "file:///etc",
+    "https://host:99999", "https://ho st", "https://hö.example", "https://host/api/v2", "https://host/../api/v1",
+    "https://host\x00", "file:///etc",
     "https://[::1", "https://a,b",
 ])
 def test_what_is_no_base_url_is_refused_without_being_shown(text: str) -> None:
