@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from statistics import median
 
@@ -52,7 +52,7 @@ class Budget:
         self._reduced_at: float | None = None
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
+    def slot(self) -> Generator[None]:
         """Waits for a place, holds it during one request, and learns from how the request ends."""
         with self._free:
             while self.in_use >= self.limit:

@@ -52,7 +52,7 @@ class Unread(NamedTuple):
     error: DeepsetError
 
 
-class _Stopped(DeepsetError):
+class _StoppedError(DeepsetError):
     """The read was given up by its consumer."""
 
 
@@ -63,7 +63,9 @@ class _Job:
     whose lower part this walk tries, entering at a place that may fail too; `error` is what failed there.
     """
 
-    def __init__(self, walk: Walk, step: int | None = None, refine: int | None = None, error: DeepsetError | None = None) -> None:
+    def __init__(
+        self, walk: Walk, step: int | None = None, refine: int | None = None, error: DeepsetError | None = None
+    ) -> None:
         self.walk = walk
         self.step = step
         self.refine = refine
@@ -134,7 +136,9 @@ class SpansRead:
     @property
     def leftovers(self) -> list[Row]:
         """Rows of unread stretches that were seen all the same, newest first; whole they are not."""
-        return sorted((row for row in self._loose if any(s.start <= row.logged_at < s.end for s, _ in self.unread)), reverse=True)
+        return sorted(
+            (row for row in self._loose if any(s.start <= row.logged_at < s.end for s, _ in self.unread)), reverse=True
+        )
 
     def __iter__(self) -> Iterator[Increment]:
         """The increments of all walks as they come: each newest first in itself, in no order among each other.
@@ -190,7 +194,7 @@ class SpansRead:
                     return
                 with self._state:
                     self._state.notify()  # there may be something to share now
-        except _Stopped:
+        except _StoppedError:
             return
         except _GLOBAL:
             raise
@@ -238,7 +242,7 @@ class SpansRead:
 
     def _real_sleep(self, seconds: float) -> None:
         if self._stop.wait(seconds):
-            raise _Stopped("The read was given up.")
+            raise _StoppedError("The read was given up.")
 
     def _walk(self, span: Span) -> Walk:
         return Walk(span, self.learned, self._filter)

@@ -140,7 +140,7 @@ class Reader:
         except DeepsetError as error:
             if not error.transient or (not patient and isinstance(error, GatewayTimeoutError | ReadTimeoutError)):
                 raise
-            first = error
+            failed = [error]
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_transient),
             wait=_pause,
@@ -150,9 +150,8 @@ class Reader:
         )
         for attempt in retrying:
             with attempt:
-                if first is not None:  # what has just failed counts as the first attempt
-                    error, first = first, None
-                    raise error
+                if failed:  # what has just failed counts as the first attempt
+                    raise failed.pop()
                 with self._lock:
                     self._tally.retries += 1
                 return self._ask_for_less(walk)

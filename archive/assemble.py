@@ -19,13 +19,13 @@ from ..api.sources import LogSource
 from ..api.times import Span, day_span, format_instant, parse_instant
 from .compression import CONTENT_TYPES, Compression, compress
 from .counts import Counts, total
-from .errors import ArchiveError, DiskFullError, PartError
+from .errors import ArchiveError, PartError
 from .keys import part_key
 from .manifest import File, Manifest
 from .objects import ObjectStore
 from .part_merge import OrderedPart, merge_parts
 from .part_stream import read_part_rows
-from .spool import Spool, _disk_error, subtract_spans  # pyright: ignore[reportPrivateUsage]
+from .spool import Spool, disk_error
 
 LARGEST_PART = 256 * 1024 * 1024
 _BATCH = 1024 * 1024
@@ -53,8 +53,15 @@ class Assembler:
         largest: bytes of a part, compressed, at most.
     """
 
-    def __init__(self, store: ObjectStore, source: LogSource, day: date, spool: Spool, compression: Compression,
-                 largest: int = LARGEST_PART) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        source: LogSource,
+        day: date,
+        spool: Spool,
+        compression: Compression,
+        largest: int = LARGEST_PART,
+    ) -> None:
         self._store = store
         self._source = source
         self._day = day
@@ -89,7 +96,9 @@ class Assembler:
             adopted.append(file)
             adopted_counts.append(counts)
             number += 1
-        raise ArchiveError("A thousand part numbers in a row are taken.", "Something else writes into this archive.", str(self._source))
+        raise ArchiveError(
+            "A thousand part numbers in a row are taken.", "Something else writes into this archive.", str(self._source)
+        )
 
     # -- what is there already ---------------------------------------------------------------------------------------
 
@@ -145,8 +154,14 @@ class Assembler:
         return size, digest.hexdigest()
 
     def _archived(self, files: list[File]) -> Iterator[Row]:
-        parts = [OrderedPart(file.key, self._span.start if file.first is None else parse_instant(file.first), lambda key=file.key: read_part_rows(self._store, key))
-                 for file in files]
+        parts = [
+            OrderedPart(
+                file.key,
+                self._span.start if file.first is None else parse_instant(file.first),
+                lambda key=file.key: read_part_rows(self._store, key),
+            )
+            for file in files
+        ]
         for _, row in merge_parts(parts):
             yield row
 
@@ -158,7 +173,10 @@ class Assembler:
             for found in self._spool.ordered:
                 yield from self._spool.rows_of(found)
             return
-        parts = [OrderedPart(n, found.lo, lambda found=found: self._spool.rows_of(found)) for n, found in enumerate(self._spool.slices)]
+        parts = [
+            OrderedPart(n, found.lo, lambda found=found: self._spool.rows_of(found))
+            for n, found in enumerate(self._spool.slices)
+        ]
         before: tuple[int, str] | None = None
         for _, row in merge_parts(parts):
             if (row.logged_at, row.log_id) != before:
@@ -201,7 +219,7 @@ class Assembler:
                     size += len(packed)
                     counts.add(piece_counts)
         except OSError as error:
-            raise _disk_error(error, path.parent) if not isinstance(error, DiskFullError) else error from error
+            raise disk_error(error, path.parent) from error
         return size, digest.hexdigest(), counts
 
     def _joined(self) -> Iterator[tuple[bytes, Counts]]:
@@ -242,11 +260,12 @@ class _Cursor:
 
 
 def _file(key: str, size: int, sha256: str, counts: Counts) -> File:
-    return File(key=key, format="jsonl", bytes=size, rows=counts.rows, sha256=sha256,
-                first=None if counts.first is None else format_instant(counts.first),
-                last=None if counts.last is None else format_instant(counts.last))
-
-
-def uncovered(wanted: list[Span], covered: list[Span]) -> list[Span]:
-    """What of `wanted` was not read."""
-    return subtract_spans(wanted, covered)
+    return File(
+        key=key,
+        format="jsonl",
+        bytes=size,
+        rows=counts.rows,
+        sha256=sha256,
+        first=None if counts.first is None else format_instant(counts.first),
+        last=None if counts.last is None else format_instant(counts.last),
+    )

@@ -45,8 +45,16 @@ class Outcome(NamedTuple):
     read_error: DeepsetError | None
 
 
-def commit(store: ObjectStore, source: LogSource, options: ArchiveOptions, outcome: Outcome, assembled: Assembled,
-           latest: StoredManifest | None, folder: Path, now: float) -> tuple[StoredManifest, bool] | None:
+def commit(
+    store: ObjectStore,
+    source: LogSource,
+    options: ArchiveOptions,
+    outcome: Outcome,
+    assembled: Assembled,
+    latest: StoredManifest | None,
+    folder: Path,
+    now: float,
+) -> tuple[StoredManifest, bool] | None:
     """Writes the next revision if there is something to say.
 
     Returns:
@@ -65,10 +73,12 @@ def commit(store: ObjectStore, source: LogSource, options: ArchiveOptions, outco
         return latest, False
     files += missing_copies(store, source, outcome.day, files, options.formats, folder)
     manifest = _manifest(options, outcome, assembled.counts, before, status)
-    manifest = manifest.model_copy(update={
-        "files": files,
-        "previous": Previous(key=latest.key, sha256=latest.sha256) if latest else None,
-    })
+    manifest = manifest.model_copy(
+        update={
+            "files": files,
+            "previous": Previous(key=latest.key, sha256=latest.sha256) if latest else None,
+        }
+    )
     if options.signing_key is not None:
         manifest = sign(manifest, options.signing_key)
     key = manifest_key(store.prefix, source, outcome.day, manifest.revision)
@@ -104,8 +114,11 @@ def _says_something_new(before: Manifest, status: Status, outcome: Outcome, asse
 def _manifest(options: ArchiveOptions, outcome: Outcome, added: Counts, before: Manifest | None, status: Status) -> Manifest:
     counts = Counts()
     if before is not None:
-        counts = Counts.of_manifest(before, None if before.first is None else parse_instant(before.first),
-                                    None if before.last is None else parse_instant(before.last))
+        counts = Counts.of_manifest(
+            before,
+            None if before.first is None else parse_instant(before.first),
+            None if before.last is None else parse_instant(before.last),
+        )
     counts.add(added)
     was_whole = before is not None and before.status in {"sealed", "settled"}
     values: dict[str, Any] = counts.fields()
@@ -120,7 +133,9 @@ def _manifest(options: ArchiveOptions, outcome: Outcome, added: Counts, before: 
         late_rows=added.rows if was_whole else 0,
         repeats_dropped=outcome.repeats,
         total=Total(reported=outcome.total_reported, agrees=outcome.total_agrees),
-        unresolved_ties=[Tie(start=format_instant(tie.span.start), end=format_instant(tie.span.end), rows=tie.rows) for tie in outcome.ties],
+        unresolved_ties=[
+            Tie(start=format_instant(tie.span.start), end=format_instant(tie.span.end), rows=tie.rows) for tie in outcome.ties
+        ],
         gaps=[gap_of(hole, format_instant) for hole in outcome.holes],
         requests=outcome.requests,
         retries=outcome.retries,

@@ -19,5 +19,5 @@ CONTENT_TYPES = {"gzip": "application/gzip", "zstd": "application/zstd"}
 def compress(body: bytes, compression: Compression) -> bytes:
     """One member or frame. The same body gives the same bytes: no file name, no time inside."""
     if compression == "gzip":
-        return igzip.compress(body, compresslevel=1, mtime=0)
+        return igzip.compress(body, compresslevel=1, mtime=0)  # pyright: ignore[reportUnknownMemberType] - isal's annotations
     return zstandard.ZstdCompressor(level=1, write_checksum=True).compress(body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import date
+from itertools import zip_longest
 from pathlib import Path
 
 from ..api.sources import LogSource
@@ -18,7 +19,9 @@ from .part_stream import read_part_rows
 _CHUNK = 1 << 20
 
 
-def missing_copies(store: ObjectStore, source: LogSource, day: date, files: Iterable[File], formats: Iterable[str], folder: Path) -> list[File]:
+def missing_copies(
+    store: ObjectStore, source: LogSource, day: date, files: Iterable[File], formats: Iterable[str], folder: Path
+) -> list[File]:
     """Writes the copies that `files` lacks and returns their entries.
 
     A key that is taken by an equal copy (a run that crashed, another run) is adopted.
@@ -80,11 +83,8 @@ def _adopted(store: ObjectStore, part: File, name: str, key: str, folder: Path) 
                 digest.update(chunk)
                 file.write(chunk)
         rows = map(to_record, read_part_rows(store, part.key))
-        for mine, theirs in zip(rows, read_format(name, path), strict=True):
-            if mine != theirs:
-                raise ValueError
+        if any(mine != theirs for mine, theirs in zip_longest(rows, read_format(name, path))):
+            raise PartError(f"{key} is taken by something that is not a copy of {part.key}.", "Move it away and run again.")
         return path.stat().st_size, digest.hexdigest()
-    except ValueError as error:
-        raise PartError(f"{key} is taken by something that is not a copy of {part.key}.", "Move it away and run again.") from error
     finally:
         path.unlink(missing_ok=True)

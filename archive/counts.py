@@ -56,8 +56,16 @@ class Counts(msgspec.Struct):
     def of_manifest(cls, manifest: Manifest, first: int | None, last: int | None) -> Counts:
         """What an earlier revision counted; `first` and `last` are its instants in nanoseconds."""
         kinds = {f"{kind.type}\x00{kind.frame}": (kind.count, kind.log_id) for kind in manifest.exceptions}
-        return cls(manifest.rows, dict(manifest.rows_by_level), dict(manifest.rows_by_origin), list(manifest.rows_by_hour),
-                   list(manifest.errors_by_hour), kinds, first, last)
+        return cls(
+            manifest.rows,
+            dict(manifest.rows_by_level),
+            dict(manifest.rows_by_origin),
+            list(manifest.rows_by_hour),
+            list(manifest.errors_by_hour),
+            kinds,
+            first,
+            last,
+        )
 
     def add(self, other: Counts) -> None:
         """Adds another's numbers to these."""
@@ -81,13 +89,20 @@ class Counts(msgspec.Struct):
     def fields(self) -> dict[str, object]:
         """The manifest's fields that say the same."""
         kinds = sorted(self.exceptions.items(), key=lambda item: (-item[1][0], item[0]))[:_MOST_KINDS]
-        exceptions = [ExceptionCount(type=key.split("\x00")[0], frame=key.split("\x00")[1], count=number, log_id=sample)
-                      for key, (number, sample) in kinds]
+        exceptions = [
+            ExceptionCount(type=key.split("\x00")[0], frame=key.split("\x00")[1], count=number, log_id=sample)
+            for key, (number, sample) in kinds
+        ]
         return {
-            "rows": self.rows, "errors": self.errors, "rows_by_level": dict(sorted(self.levels.items())),
-            "rows_by_origin": dict(sorted(self.origins.items())), "rows_by_hour": self.hours, "errors_by_hour": self.error_hours,
+            "rows": self.rows,
+            "errors": self.errors,
+            "rows_by_level": dict(sorted(self.levels.items())),
+            "rows_by_origin": dict(sorted(self.origins.items())),
+            "rows_by_hour": self.hours,
+            "errors_by_hour": self.error_hours,
             "first": None if self.first is None else format_instant(self.first),
-            "last": None if self.last is None else format_instant(self.last), "exceptions": exceptions,
+            "last": None if self.last is None else format_instant(self.last),
+            "exceptions": exceptions,
         }
 
 

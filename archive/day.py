@@ -15,7 +15,7 @@ from ..api.learned import Learned, shown_since
 from ..api.parallel import SpansRead
 from ..api.rows import Page
 from ..api.sources import LogSource
-from ..api.times import SECOND, Span, day_span, format_instant
+from ..api.times import SECOND, day_span, format_instant
 from ..api.walk import Request
 from . import chain
 from .assemble import Assembler
@@ -27,7 +27,7 @@ from .formats import require_formats
 from .gaps import holes_of
 from .manifest import Manifest, Source, TimeSpan
 from .objects import ObjectStore
-from .plan import SETTLE_LAG, SHORT_OF_TIME, Decision, by_hours, decide, is_first_day, time_text
+from .plan import SETTLE_LAG, SHORT_OF_TIME, Decision, by_hours, decide, is_first_day
 from .redaction import RedactionPolicy
 from .spool import Purpose, Spool, SpoolKey, default_root, subtract_spans
 
@@ -122,8 +122,18 @@ def archive_day(
 class _Run:
     """One call of `archive_day`: what does not change while it runs."""
 
-    def __init__(self, client: DeepsetClient, store: ObjectStore, source: LogSource, day: date, options: ArchiveOptions, budget: Budget,
-                 now: Callable[[], float], sleep: Callable[[float], None] | None, progress: Callable[[Progress], None] | None) -> None:
+    def __init__(
+        self,
+        client: DeepsetClient,
+        store: ObjectStore,
+        source: LogSource,
+        day: date,
+        options: ArchiveOptions,
+        budget: Budget,
+        now: Callable[[], float],
+        sleep: Callable[[float], None] | None,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
         self.client = client
         self.store = store
         self.source = source
@@ -141,8 +151,11 @@ class _Run:
         """The source as the manifest names it, and whether it still exists. Asked before anything is read."""
         workspaces = {found.name: found.workspace_id for found in self.client.workspaces()}
         if (skew := self.client.clock_skew) is not None and abs(skew) > MOST_CLOCK_SKEW:
-            raise ClockError(f"This machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API's.",
-                             "What is closed, due and still shown is judged by the clock: set it (NTP) and run again.", str(self.source))
+            raise ClockError(
+                f"This machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API's.",
+                "What is closed, due and still shown is judged by the clock: set it (NTP) and run again.",
+                str(self.source),
+            )
         pipeline_id, exists = None, True
         try:
             if self.source.kind == "pipeline":
@@ -152,8 +165,14 @@ class _Run:
                 raise  # never seen here: a wrong name, not a pipeline that ended
             exists = False
         workspace_id = workspaces.get(self.source.workspace)
-        source = Source(host=self.client.host, workspace=self.source.workspace, workspace_id=workspace_id,
-                        pipeline=self.source.name, pipeline_id=pipeline_id, kind=self.source.kind)
+        source = Source(
+            host=self.client.host,
+            workspace=self.source.workspace,
+            workspace_id=workspace_id,
+            pipeline=self.source.name,
+            pipeline_id=pipeline_id,
+            kind=self.source.kind,
+        )
         self._check_identity(source, latest or self._neighbour())
         return source, exists
 
@@ -166,25 +185,47 @@ class _Run:
         if latest is None:
             return
         theirs = latest.source
-        changed = [f"{name} {before!r}, now {after!r}" for name, before, after in
-                   [("host", theirs.host, mine.host), ("workspace_id", theirs.workspace_id, mine.workspace_id)]
-                   if before and after and before != after]
+        changed = [
+            f"{name} {before!r}, now {after!r}"
+            for name, before, after in [
+                ("host", theirs.host, mine.host),
+                ("workspace_id", theirs.workspace_id, mine.workspace_id),
+            ]
+            if before and after and before != after
+        ]
         if changed:
-            raise IdentityError(f"This archive belongs to another source: {'; '.join(changed)}.",
-                                "Give the block another prefix, or the credentials of the right platform.", str(self.source))
+            raise IdentityError(
+                f"This archive belongs to another source: {'; '.join(changed)}.",
+                "Give the block another prefix, or the credentials of the right platform.",
+                str(self.source),
+            )
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def read_and_commit(self, latest: StoredManifest | None, decision: Decision, identity: Source, exists: bool, started_at: float,
-                        root: Path, commit_partial: bool) -> DayResult:
+    def read_and_commit(
+        self,
+        latest: StoredManifest | None,
+        decision: Decision,
+        identity: Source,
+        exists: bool,
+        started_at: float,
+        root: Path,
+        commit_partial: bool,
+    ) -> DayResult:
         """Reads into the spool and brings it into the store."""
         revision = (latest.manifest.revision if latest else 0) + 1
         policy = self.options.redaction
         purpose = Purpose(revision, self.options.compression, policy.sha256 if policy else None)
         day_over = self.span.end / SECOND + SETTLE_LAG
-        not_before = day_over if started_at >= day_over else started_at
-        key = SpoolKey(self.client.host, self.client.key_hash, getattr(self.store, "bucket", ""), self.store.prefix, str(self.source),
-                       self.day.isoformat())
+        not_before = min(day_over, started_at)
+        key = SpoolKey(
+            self.client.host,
+            self.client.key_hash,
+            getattr(self.store, "bucket", ""),
+            self.store.prefix,
+            str(self.source),
+            self.day.isoformat(),
+        )
         with Spool(root, key, purpose, self.span, started_at, not_before, policy) as spool:
             read = self._read(spool, decision, exists)
             if read.unread and not commit_partial and (error := next((e for _, e in read.unread if e.transient), None)):
@@ -200,8 +241,15 @@ class _Run:
         wanted = subtract_spans(decision.spans, spool.read)
         if shown_since(self.now() + SHORT_OF_TIME) > self.span.start:
             wanted = by_hours(wanted)
-        read = SpansRead(self._fetch, wanted, self.budget, learned=Learned(), now=self.now, sleep=self.sleep,
-                         time_limit=self.options.time_limit)
+        read = SpansRead(
+            self._fetch,
+            wanted,
+            self.budget,
+            learned=Learned(),
+            now=self.now,
+            sleep=self.sleep,
+            time_limit=self.options.time_limit,
+        )
         total = max(1, sum(span.end - span.start for span in decision.spans))
         covered = total - sum(span.end - span.start for span in wanted)
         rows = sum(found.counts.rows for found in spool.slices)
@@ -230,19 +278,36 @@ class _Run:
 
     # -- committing --------------------------------------------------------------------------------------------------
 
-    def _outcome(self, spool: Spool, read: SpansRead, decision: Decision, identity: Source, exists: bool,
-                 latest: StoredManifest | None) -> Outcome:
-        holes = holes_of(self.span, decision, spool, read, latest.manifest if latest else None, now=self.now(), gone=not exists,
-                         first=lambda: is_first_day(self.store, self.source, self.day))
+    def _outcome(
+        self, spool: Spool, read: SpansRead, decision: Decision, identity: Source, exists: bool, latest: StoredManifest | None
+    ) -> Outcome:
+        holes = holes_of(
+            self.span,
+            decision,
+            spool,
+            read,
+            latest.manifest if latest else None,
+            now=self.now(),
+            gone=not exists,
+            first=lambda: is_first_day(self.store, self.source, self.day),
+        )
         top, bottom = read.total_at.get(self.span.end), read.total_at.get(self.span.start)
         counted = read.learned.total_counts == "after" and top is not None and bottom is not None and not spool.resumed
         rows = sum(found.counts.rows for found in spool.slices)
         return Outcome(
-            source=identity, day=self.day, span=TimeSpan(start=format_instant(self.span.start), end=format_instant(self.span.end)),
-            started_at=spool.started_at, whole=decision.kind == "whole", holes=holes, ended=not exists,
+            source=identity,
+            day=self.day,
+            span=TimeSpan(start=format_instant(self.span.start), end=format_instant(self.span.end)),
+            started_at=spool.started_at,
+            whole=decision.kind == "whole",
+            holes=holes,
+            ended=not exists,
             ties=[tie for tie in read.tally.ties if tie.span.end > self.span.start],
-            repeats=read.tally.repeats, requests=read.tally.requests, retries=read.tally.retries,
-            total_reported=top, total_agrees=(top or 0) - (bottom or 0) == rows if counted else None,
+            repeats=read.tally.repeats,
+            requests=read.tally.requests,
+            retries=read.tally.retries,
+            total_reported=top,
+            total_agrees=(top or 0) - (bottom or 0) == rows if counted else None,
             read_error=read.unread[0].error if read.unread else None,
         )
 
@@ -255,4 +320,6 @@ class _Run:
                 stored, committed = written
                 return DayResult(stored.manifest, stored.key, committed, tuple(assembled.foreign))
             latest = chain.latest(self.store, self.source, self.day, hint=(latest.manifest.revision if latest else 0) + 1)
-        raise IdentityError("Twenty others committed this day meanwhile.", "Something else writes into this archive.", str(self.source))
+        raise IdentityError(
+            "Twenty others committed this day meanwhile.", "Something else writes into this archive.", str(self.source)
+        )

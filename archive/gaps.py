@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 from ..api.errors import (
@@ -21,11 +22,16 @@ from ..api.parallel import SpansRead
 from ..api.times import SECOND, Span
 from .manifest import Gap, Manifest
 from .plan import Decision, gap_span
-from .spool import Spool, join_spans, subtract_spans
+from .spool import Spool, subtract_spans
 
 _REASONS: list[tuple[type[DeepsetError], str]] = [
-    (GatewayTimeoutError, "gateway-timeout"), (ReadTimeoutError, "gateway-timeout"), (TimeBudgetError, "time-budget"),
-    (CursorError, "cursor"), (EndDisputedError, "cursor"), (ResponseError, "unreadable"), (BadRequestError, "refused"),
+    (GatewayTimeoutError, "gateway-timeout"),
+    (ReadTimeoutError, "gateway-timeout"),
+    (TimeBudgetError, "time-budget"),
+    (CursorError, "cursor"),
+    (EndDisputedError, "cursor"),
+    (ResponseError, "unreadable"),
+    (BadRequestError, "refused"),
     (NotFoundError, "pipeline-gone"),
 ]
 NO_FAULT = frozenset({"before-first-run", "not-over"})
@@ -43,8 +49,17 @@ class Hole(NamedTuple):
         return self.reason not in {"before-first-run", "pipeline-gone"} and self.span.end > shown_since(now)
 
 
-def holes_of(day: Span, decision: Decision, spool: Spool, read: SpansRead, latest: Manifest | None, *, now: float, gone: bool,
-             first: Callable[[], bool]) -> list[Hole]:
+def holes_of(
+    day: Span,
+    decision: Decision,
+    spool: Spool,
+    read: SpansRead,
+    latest: Manifest | None,
+    *,
+    now: float,
+    gone: bool,
+    first: Callable[[], bool],
+) -> list[Hole]:
     """The holes in the day after this read, oldest first, disjoint.
 
     A stretch is whole when a page that proves it was answered while the platform still had to show all of it, or when an
@@ -60,18 +75,32 @@ def holes_of(day: Span, decision: Decision, spool: Spool, read: SpansRead, lates
         gone: whether the pipeline no longer exists.
         first: whether no earlier day was archived; asked only where it matters.
     """
-    ties = [Span(max(tie.span.start, day.start) // SECOND * SECOND, min(-(-tie.span.end // SECOND) * SECOND, day.end)) for tie in read.tally.ties]
+    ties = [
+        Span(max(tie.span.start, day.start) // SECOND * SECOND, min(-(-tie.span.end // SECOND) * SECOND, day.end))
+        for tie in read.tally.ties
+    ]
     covered = subtract_spans(spool.covered, ties)
     if latest is None:
         wanted = [day]
     elif decision.kind == "mend":
         wanted = list(decision.spans)
-        wanted += [gap_span(gap.start, gap.end) for gap in latest.gaps]  # those of the first run stay, unless they came after all
+        wanted += [
+            gap_span(gap.start, gap.end) for gap in latest.gaps
+        ]  # those of the first run stay, unless they came after all
     else:
         wanted = [gap_span(gap.start, gap.end) for gap in latest.gaps]
     missing = subtract_spans(wanted, covered)
     known = {gap_span(gap.start, gap.end): gap.reason for gap in latest.gaps} if latest else {}
-    pieces = _cut(missing, [*ties, *(unread.span for unread in read.unread), *known, Span(shown_since(now), day.end), Span(int(now) * SECOND, day.end)])
+    pieces = _cut(
+        missing,
+        [
+            *ties,
+            *(unread.span for unread in read.unread),
+            *known,
+            Span(shown_since(now), day.end),
+            Span(int(now) * SECOND, day.end),
+        ],
+    )
     holes = [Hole(piece, _reason(piece, ties, read, known, now, gone, first)) for piece in pieces]
     return _joined(holes)
 
@@ -82,11 +111,13 @@ def _cut(spans: list[Span], borders: list[Span]) -> list[Span]:
     pieces: list[Span] = []
     for span in spans:
         edges = [span.start, *(point for point in points if span.start < point < span.end), span.end]
-        pieces += [Span(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+        pieces += [Span(a, b) for a, b in pairwise(edges)]
     return pieces
 
 
-def _reason(piece: Span, ties: list[Span], read: SpansRead, known: dict[Span, str], now: float, gone: bool, first: Callable[[], bool]) -> str:
+def _reason(
+    piece: Span, ties: list[Span], read: SpansRead, known: dict[Span, str], now: float, gone: bool, first: Callable[[], bool]
+) -> str:
     before = next((reason for span, reason in known.items() if span.start <= piece.start and piece.end <= span.end), None)
     if before == "before-first-run":
         return before
@@ -120,6 +151,3 @@ def _joined(holes: list[Hole]) -> list[Hole]:
 def gap_of(hole: Hole, text: Callable[[int], str]) -> Gap:
     """As the manifest says it."""
     return Gap(start=text(hole.span.start), end=text(hole.span.end), reason=hole.reason)
-
-
-__all__ = ["NO_FAULT", "Hole", "gap_of", "holes_of", "join_spans"]

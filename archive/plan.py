@@ -51,8 +51,14 @@ def decide(latest: Manifest | None, day: date, now: float, *, reread: bool = Fal
     if latest is None or reread:
         return whole
     if latest.status == "open":
-        return Decision("mend", [Span(s.start, min(s.end, int(now) * SECOND)) for s in to_mend(latest, span) if s.start < int(now) * SECOND])
-    if latest.status == "sealed" and now >= instant_of(latest.read_at) / SECOND + SECOND_READ_AFTER and shown_since(now) <= span.start:
+        return Decision(
+            "mend", [Span(s.start, min(s.end, int(now) * SECOND)) for s in to_mend(latest, span) if s.start < int(now) * SECOND]
+        )
+    if (
+        latest.status == "sealed"
+        and now >= instant_of(latest.read_at) / SECOND + SECOND_READ_AFTER
+        and shown_since(now) <= span.start
+    ):
         return whole
     return Decision("nothing", [])
 

@@ -147,7 +147,7 @@ class Spool:
                 self._index.flush()
         except OSError as error:
             self._lock.release()
-            raise _disk_error(error, self.folder) from error
+            raise disk_error(error, self.folder) from error
 
     def __enter__(self) -> Self:
         return self
@@ -252,7 +252,7 @@ class Spool:
             self._index.write(msgspec.json.encode(found) + b"\n")
             self._index.flush()
         except OSError as error:
-            raise _disk_error(error, self.folder) from error
+            raise disk_error(error, self.folder) from error
         self._written += len(packed)
         self.slices.append(found)
 
@@ -345,11 +345,12 @@ def _own_folder(folder: Path) -> Path:
                              "Set PREFECT_DEEPSET_SPOOL to a folder of your own.")
         folder.chmod(0o700)
     except OSError as error:
-        raise _disk_error(error, folder) from error
+        raise disk_error(error, folder) from error
     return folder
 
 
-def _disk_error(error: OSError, folder: Path) -> SpoolError:
+def disk_error(error: OSError, folder: Path) -> SpoolError:
+    """What an operating system's error in the spool's folder is called."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return DiskFullError(f"No space is left for the spool in {folder.parent}.",
                              "What was read is kept: free space and run again, or set PREFECT_DEEPSET_SPOOL to another disk.")
