@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..api.sources import LogSource
 from ..archive.manifest import Manifest
 from .machine import decide
-from .rules import AnyRule, RuleSet, newest_by_day, source_of
+from .rules import BaseRule, RuleSet, newest_by_day, source_of
 from .transitions import Transition
 from .verdicts import State, evaluate
 
@@ -55,7 +55,7 @@ def dry_run(rules: RuleSet, manifests: Sequence[Manifest], last: int = 30) -> li
             for source, found in sorted(by_source.items()) for rule in rules.for_source(source)]
 
 
-def _run(rule: AnyRule, source: LogSource, manifests: list[Manifest], last: int) -> DryRun:
+def _run(rule: BaseRule, source: LogSource, manifests: list[Manifest], last: int) -> DryRun:
     fired: list[str] = []
     incomplete: list[str] = []
     past: list[Transition] = []
@@ -68,7 +68,7 @@ def _run(rule: AnyRule, source: LogSource, manifests: list[Manifest], last: int)
             incomplete.append(manifest.dt)
         step = decide(reversed(past), verdict, manifest.dt, manifest.revision)
         if step is not None:
-            past.append(Transition(claim_id="", number=len(past) + 1, at="", source=manifest.source, rule=rule.name,
-                                   rule_kind=rule.kind, dt=manifest.dt, revision=manifest.revision, kinds=sorted(verdict.kinds),
-                                   **step._asdict()))
+            past.append(Transition(
+                claim_id="", number=len(past) + 1, at="", source=manifest.source, rule=rule.name, rule_kind=rule.rule_kind,
+                dt=manifest.dt, revision=manifest.revision, kinds=sorted(verdict.kinds), **step._asdict()))
     return DryRun(source, rule.name, len(judged), fired, incomplete, len(past))

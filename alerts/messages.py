@@ -94,7 +94,7 @@ def _block(entry: list[Transition], archive: str) -> str:
         lines += [_kind(example) for example in one.examples[:_KINDS]]
         if len(one.examples) > _KINDS:
             lines.append("- and more kinds; the report lists them")
-    if one.folder and one.rows:
+    if one.folder and one.revision:
         lines.append(f"Archive: {archive.rstrip('/') + '/' if archive else ''}{one.folder}")
     lines.append(f"Rule: {rules}")
     return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -42,7 +42,13 @@ class BaseRule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: RuleName
+    """Names the series of the rule's alerts."""
     pipelines: tuple[str, ...] = Field(default=("*",), min_length=1, description="Names or patterns (`chat-*`) of pipelines.")
+
+    @property
+    def rule_kind(self) -> str:
+        """The kind, as events and transitions name it."""
+        return str(type(self).model_fields["kind"].default)
 
     @property
     def history_days(self) -> int:
@@ -194,7 +200,15 @@ class Completeness(BaseRule):
 
 
 Rule = Annotated[ErrorCount | ErrorRatio | NewException | ZeroRows, Field(discriminator="kind")]
-AnyRule = ErrorCount | ErrorRatio | NewException | ZeroRows | Completeness
+
+
+class Rules(Protocol):
+    """What says which rules are for a pipeline: a `RuleSet`, or the one rule of a watch."""
+
+    def for_source(self, source: LogSource) -> Sequence[BaseRule]:
+        """The rules for one pipeline (or index)."""
+        ...
+
 
 _COMPLETENESS = Completeness()
 
@@ -227,7 +241,7 @@ class RuleSet(BaseModel):
             raise InvalidInputError(f"`error_threshold` is {threshold!r}.", "Give 1 or more, or None for no threshold.")
         return cls(rules=(ErrorCount(name=name, threshold=threshold),))
 
-    def for_source(self, source: LogSource) -> list[AnyRule]:
+    def for_source(self, source: LogSource) -> list[BaseRule]:
         """The rules for one pipeline (or index): never none."""
         return [rule for rule in self.rules if rule.covers(source)] or [_COMPLETENESS]
 

@@ -29,7 +29,7 @@ from .ledger import Ledger, Series, claim_time, conflict
 from .machine import Step, decide
 from .messages import Message, compose
 from .redact import sample
-from .rules import AnyRule, RuleSet, newest_by_day, source_of
+from .rules import BaseRule, Rules, newest_by_day, source_of
 from .transitions import Example, Transition
 from .verdicts import Verdict, evaluate, overdue
 
@@ -53,7 +53,7 @@ class Delivery(NamedTuple):
 
 def claim_transitions(
     ledger: Ledger,
-    rules: RuleSet,
+    rules: Rules,
     manifests: Iterable[Manifest],
     history: Iterable[Manifest] = (),
     *,
@@ -154,7 +154,7 @@ def deliver(
 
 def evaluate_day(
     store: ObjectStore,
-    rules: RuleSet,
+    rules: Rules,
     manifest: Manifest,
     history: Iterable[Manifest],
     send: Callable[[Message], object],
@@ -170,7 +170,7 @@ def evaluate_day(
 class _Desk:
     """One rule on one pipeline, about to be judged."""
 
-    def __init__(self, ledger: Ledger, rule: AnyRule, series: Series, everything: Mapping[str, Manifest], now: float,
+    def __init__(self, ledger: Ledger, rule: BaseRule, series: Series, everything: Mapping[str, Manifest], now: float,
                  sample_of: SampleOf | None) -> None:
         self.ledger, self.rule, self.series, self.now, self.sample_of = ledger, rule, series, now, sample_of
         self.everything = everything
@@ -212,7 +212,7 @@ class _Desk:
         log_source, prefix, on = self.series.source, self.ledger.store.prefix, date.fromisoformat(day)
         transition = Transition(
             claim_id=uuid4().hex, number=self.series.last + 1, at=claim_time(self.now), source=source, rule=self.rule.name,
-            rule_kind=self.rule.kind, dt=day, state=step.state, previous=step.previous, late=step.late,
+            rule_kind=self.rule.rule_kind, dt=day, state=step.state, previous=step.previous, late=step.late,
             incomplete=step.incomplete, since=step.since, value=verdict.value, threshold=verdict.threshold,
             detail=verdict.detail, kinds=sorted(verdict.kinds), folder=day_folder(prefix, "jsonl", log_source, on))
         if manifest is None:
@@ -222,7 +222,7 @@ class _Desk:
             "late_rows": manifest.late_rows, "examples": self._examples(verdict, manifest),
             "gaps": [Missing(start=gap.start, end=gap.end, reason=gap.reason) for gap in faults(manifest)[:_GAPS]],
             "unresolved_ties": len(manifest.unresolved_ties),
-            "manifest_key": manifest_key(prefix, log_source, on, manifest.revision)})
+            "manifest_key": manifest_key(prefix, log_source, on, manifest.revision) if manifest.revision else ""})
 
     def _examples(self, verdict: Verdict, manifest: Manifest) -> list[Example]:
         """The commonest kinds, new ones before others."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..archive.manifest import Manifest
 from .completeness import describe_faults, is_whole
-from .rules import AnyRule, newest_by_day
+from .rules import BaseRule, newest_by_day
 
 
 class State(StrEnum):
@@ -46,7 +46,7 @@ class Verdict(NamedTuple):
     kinds: frozenset[str] = frozenset()
 
 
-def evaluate(rule: AnyRule, manifest: Manifest, history: Sequence[Manifest]) -> Verdict:
+def evaluate(rule: BaseRule, manifest: Manifest, history: Sequence[Manifest]) -> Verdict:
     """The verdict of `rule` on the day of `manifest`.
 
     Args:
