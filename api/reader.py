@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import tenacity
-
+from .again import retrying
 from .budget import Budget
-from .errors import DeepsetError, GatewayTimeoutError, NoLogsError, ReadTimeoutError, StatusError, TimeBudgetError
+from .errors import DeepsetError, GatewayTimeoutError, NoLogsError, ReadTimeoutError, TimeBudgetError
 from .learned import Learned
 from .rows import Page, Row
 from .splits import read_tie
@@ -25,10 +24,6 @@ from .walk import Increment, Request, Walk
 
 Fetch = Callable[[Request], Page]
 """One request for one page; raises an `ApiError`. It never retries."""
-
-_ATTEMPTS = 6
-_LONGEST_PAUSE = 300.0
-_jittered = tenacity.wait_random_exponential(multiplier=0.5, max=30)
 
 
 class TieFound(NamedTuple):
@@ -46,17 +41,6 @@ class Tally:
     retries: int = 0
     repeats: int = 0
     ties: list[TieFound] = field(default_factory=list[TieFound])
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    """Seconds before the next try: what the server asked for, else exponential with full jitter."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, StatusError) else None
-    return min(asked, _LONGEST_PAUSE) if asked is not None else _jittered(state)
-
-
-def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, DeepsetError) and error.transient
 
 
 class Reader:
@@ -141,14 +125,7 @@ class Reader:
             if not error.transient or (not patient and isinstance(error, GatewayTimeoutError | ReadTimeoutError)):
                 raise
             failed = [error]
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_transient),
-            wait=_pause,
-            stop=tenacity.stop_after_attempt(_ATTEMPTS),
-            sleep=self._wait,
-            reraise=True,
-        )
-        for attempt in retrying:
+        for attempt in retrying(self._wait):
             with attempt:
                 if failed:  # what has just failed counts as the first attempt
                     raise failed.pop()

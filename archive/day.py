@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from ..api.again import ask_again
 from ..api.budget import Budget
 from ..api.client import DeepsetClient
-from ..api.errors import InvalidInputError, PipelineNotFoundError, ResponseError
+from ..api.errors import InvalidInputError, NotFoundError, PermissionDeniedError, PipelineNotFoundError, ResponseError
 from ..api.learned import Learned, shown_since
 from ..api.parallel import SpansRead
 from ..api.rows import Page
@@ -30,6 +31,8 @@ from .objects import ObjectStore
 from .plan import SETTLE_LAG, SHORT_OF_TIME, Decision, by_hours, decide, is_first_day
 from .redaction import RedactionPolicy
 from .spool import Purpose, Spool, SpoolKey, default_root, subtract_spans
+
+_Answer = TypeVar("_Answer")
 
 MOST_CLOCK_SKEW = 300.0
 """Seconds this machine's clock may differ from the API's."""
@@ -149,7 +152,7 @@ class _Run:
 
     def identify(self, latest: Manifest | None) -> tuple[Source, bool]:
         """The source as the manifest names it, and whether it still exists. Asked before anything is read."""
-        workspaces = {found.name: found.workspace_id for found in self.client.workspaces()}
+        workspaces = self._workspace_ids()
         if (skew := self.client.clock_skew) is not None and abs(skew) > MOST_CLOCK_SKEW:
             raise ClockError(
                 f"This machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API's.",
@@ -159,11 +162,11 @@ class _Run:
         pipeline_id, exists = None, True
         try:
             if self.source.kind == "pipeline":
-                pipeline_id = self.client.pipeline(self.source.workspace, self.source.name).pipeline_id
+                pipeline_id = self._ask(lambda: self.client.pipeline(self.source.workspace, self.source.name)).pipeline_id
         except PipelineNotFoundError:
-            if latest is None and is_first_day(self.store, self.source, self.day):
+            exists = self.source.name in {found.name for found in self._ask(lambda: self.client.pipelines(self.source.workspace))}
+            if not exists and latest is None and is_first_day(self.store, self.source, self.day):
                 raise  # never seen here: a wrong name, not a pipeline that ended
-            exists = False
         workspace_id = workspaces.get(self.source.workspace)
         source = Source(
             host=self.client.host,
@@ -175,6 +178,16 @@ class _Run:
         )
         self._check_identity(source, latest or self._neighbour())
         return source, exists
+
+    def _workspace_ids(self) -> dict[str, str | None]:
+        """The id of each workspace; empty where the key may not list them: then there is no id to compare."""
+        try:
+            return {found.name: found.workspace_id for found in self._ask(self.client.workspaces)}
+        except (NotFoundError, PermissionDeniedError):
+            return {}
+
+    def _ask(self, ask: Callable[[], _Answer]) -> _Answer:
+        return ask_again(ask, self.sleep or time.sleep)
 
     def _neighbour(self) -> Manifest | None:
         """The newest manifest of another day: an archive is one source's, not one day's."""
