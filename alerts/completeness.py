@@ -11,6 +11,9 @@ from ..archive.manifest import Gap, Manifest
 FAULTLESS = frozenset({"before-first-run", "not-over"})
 """Reasons of gaps that nobody need be told of: the platform had let go before the first run, or the day was not over."""
 
+_LOOK_BACK = timedelta(days=3)
+"""Before the newest archived day. What is older than that, the platform no longer shows: it is a gap, and no longer overdue."""
+
 OVERDUE = 36 * 3600 * SECOND
 """The platform shows two days; a stretch unarchived for this long has twelve hours left. Nanoseconds."""
 
@@ -44,12 +47,15 @@ def oldest_unarchived(manifests: Sequence[Manifest]) -> int | None:
     """The first instant not archived yet and not given up as lost, in nanoseconds; None when there is none to wait for.
 
     Args:
-        manifests: the newest manifest of each archived day of one source, any order.
+        manifests: the newest manifest of each archived day of one source, any order. Days may be left out where they are
+            more than three days older than the newest archived one; a newer day left out counts as not archived.
     """
-    days = {date.fromisoformat(manifest.dt): manifest for manifest in manifests}
-    if not days:
+    newest = max((date.fromisoformat(manifest.dt) for manifest in manifests), default=None)
+    if newest is None:
         return None  # never archived: when it began to be wanted is not known
-    day, last = min(days), max(days)
+    recent = {date.fromisoformat(manifest.dt): manifest for manifest in manifests}
+    days = {day: manifest for day, manifest in recent.items() if day >= newest - _LOOK_BACK}
+    day, last = min(days), newest
     while day <= last:
         manifest = days.get(day)
         if manifest is None:

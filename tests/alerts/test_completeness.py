@@ -21,7 +21,8 @@ WHOLE = [archived(1), archived(2)]
     ([*WHOLE, archived(3, status="open")], "2026-01-04T00:00:00Z"),
     ([archived(1), archived(2, status="gap", gaps=[gap(2, "retention")])], "2026-01-03T00:00:00Z"),
     ([archived(1), archived(2, ended=True)], None),
-    ([archived(1, ended=True), archived(5)], "2026-01-06T00:00:00Z"),
+    ([archived(1, ended=True), archived(4)], "2026-01-05T00:00:00Z"),
+    ([archived(1), archived(10)], "2026-01-11T00:00:00Z"),  # an old day judged again says nothing of the days between
     ([], None),
 ])
 def test_the_oldest_unarchived_instant_is_the_first_still_waited_for(manifests: list[Manifest], expected: str | None):
