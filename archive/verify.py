@@ -21,7 +21,6 @@ from .formats import FORMATS
 from .keys import day_folder, source_folder, workspace_folder
 from .objects import ObjectInfo, ObjectStore
 from .part_check import CheckedPart, check_parts, gather_parts
-from .store import WRITE_CHECK
 from .verdicts import ArchiveVerdict, DayVerdict, Finding, FindingKind, Findings
 
 __all__ = ["ArchiveVerdict", "DayVerdict", "Finding", "FindingKind", "verify_archive", "verify_day"]
@@ -180,13 +179,12 @@ def _tell_gaps(newest: Revision, findings: Findings) -> None:
 def _find_strangers(store: ObjectStore, workspace: str, sources: Iterable[LogSource], around: Findings) -> None:
     """Objects in the tables that lie in no day's folder of a verified source. Other workspaces are left alone."""
     known = {source_folder(store.prefix, table, source): source for table in _TABLES for source in sources}
-    own = f"{store.prefix}/{WRITE_CHECK}".lstrip("/")
     for table in _TABLES:
         workspace_root = workspace_folder(store.prefix, table, workspace)
         root = f"{workspace_root.rstrip('/').rpartition('/')[0]}/"
         for found in store.list(root):
             first, _, rest = found.key.removeprefix(root).partition("/")
-            if (first.startswith("workspace=") and not found.key.startswith(workspace_root)) or found.key == own:
+            if first.startswith("workspace=") and not found.key.startswith(workspace_root):
                 continue
             source = known.get(f"{root}{first}/{rest.partition('/')[0]}/")
             if source is None or not _in_a_day(store, table, source, found):

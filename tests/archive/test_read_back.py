@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -139,6 +140,16 @@ def test_duckdb_reads_parquet_over_the_layout(folder: Path):
     assert [trace for _, _, trace, _ in found] == [json.loads(row.raw)["extra_fields"]["dd.trace_id"] for row in rows]
     assert [at for *_, at in found] == [to_datetime(row.logged_at) for row in rows]
     assert {(str(day), pipeline) for day, pipeline, *_ in found} == {(SECOND_DAY.isoformat(), "rag/prod")}
+
+
+def test_the_duckdb_queries_of_the_docs_run(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    document = (Path(__file__).parents[2] / "docs" / "archive-format.md").read_text()
+    block = next(found for found in re.findall(r"```sql\n(.*?)```", document, re.DOTALL) if "read_json" in found)
+    monkeypatch.chdir(folder)
+    counts, errors = [duckdb.sql(query).fetchall() for query in block.split(";") if query.strip()]
+    assert sum(rows for *_, rows in counts) == 93 + 30 + 5
+    assert [trace for _, _, trace in errors] == [json.loads(row.raw)["extra_fields"]["dd.trace_id"]
+                                                 for row in plain_rows(30, SECOND_DAY, 1000) if row.level == "error"]
 
 
 @pytest.mark.parametrize("name", ["csv", "parquet"])

@@ -53,7 +53,7 @@ def bucket(s3: S3Handle, sound: dict[str, bytes]) -> Bucket:
 
 
 def test_a_sound_archive_is_valid(bucket: Bucket):
-    bucket.store.check()  # leaves its own object among the manifests
+    bucket.store.check()  # leaves an object of its own
     verdict = bucket.verify()
     assert verdict.all_findings == []
     assert (verdict.ok, verdict.complete) == (True, True)
