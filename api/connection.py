@@ -74,7 +74,7 @@ class Connection:
         self._json: Final = _headers(key, "application/json")
         self._csv: Final = _headers(key, "text/csv")
         self._transport: Final = transport if transport is not None else _make_transport(self.url)
-        # Not the pool's own limit: with more requests than connections httpcore may close one that another thread was just given.
+        # Not the pool's own limit: with more requests than connections httpcore may close one that another thread just got.
         self._places: Final = threading.BoundedSemaphore(max_connections)
         self._heard: tuple[str, float] | None = None
         self._closed = False

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from .client import DeepsetClient
-from .csv_records import Header, Record, Records, encode_record
+from .csv_records import Header, Record, Records, encode_record, same_row
 from .errors import CsvHeaderError, InvalidInputError, NoLogsError, ResponseError
 from .learned import Learned
 from .rows import Page, Row
@@ -110,9 +110,6 @@ class _CsvPages:
         self._open: _Answer | None = None
         self._oldest: Row | None = None
         """Of the page that came last from the open answer."""
-        self._unended: Row | None = None
-        """A last record without a line end, seen once."""
-        self._ends_lines = True
 
     def __enter__(self) -> Self:
         return self
@@ -181,26 +178,28 @@ class _CsvPages:
         return Page(rows, True, None)
 
     def _whole(self, answer: _Answer, rows: list[Row], request: Request) -> Page:
-        """The page of an answer that was read to its end: where it is short, JSON says whether there is more."""
-        if answer.last is not None and not answer.last.terminated:
-            self._doubt(answer.last.row)
-        if len(rows) == request.limit:
-            return Page(rows, None, None)
+        """The page of an answer that was read to its end: where it is short, JSON says whether there is more.
+
+        A last record without a line end may be cut short, so it counts only where JSON shows the same row.
+        """
+        doubtful = rows.pop() if answer.last is not None and not answer.last.terminated else None
+        if len(rows) + (doubtful is not None) == request.limit:
+            return Page(rows, True if doubtful else None, None)
         try:
             page = self._client.logs_page(self._source, after=request.after, limit=request.limit, filter=request.filter)
         except NoLogsError:
-            return Page(rows, False, None)
+            page = Page([], False, None)
+        left_out = False
+        if doubtful is not None and self.header is not None:
+            twin = next((row for row in page.rows if row.log_id == doubtful.log_id), None)
+            left_out = twin is None
+            if twin is not None:
+                if not same_row(self.header, doubtful, twin):
+                    raise ResponseError("The CSV's last record is cut short.", "It is worth asking again.", str(self._source))
+                rows.append(doubtful)
         known = {row.log_id for row in rows}
-        more = page.has_more or any(row.log_id not in known for row in page.rows)
+        more = page.has_more or left_out or any(row.log_id not in known for row in page.rows)
         return Page(rows, more, page.total)
-
-    def _doubt(self, row: Row) -> None:
-        """A last record without a line end may be cut short. The same again is not: then this server ends no last line."""
-        if self._ends_lines and self._unended != row:
-            self._unended = row
-            raise ResponseError("The CSV's last record has no line end: it may be cut short.", "It is worth asking again.",
-                                str(self._source))
-        self._ends_lines = False
 
     def _close(self) -> None:
         if self._open is not None:

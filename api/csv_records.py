@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import CsvHeaderError, ResponseError
 from .rows import Row
@@ -97,13 +98,36 @@ def read_header(cells: Sequence[str], where: str) -> Header:
         CsvHeaderError: a required column is missing or there twice; lists what came.
     """
     names = (cells[0].removeprefix("\ufeff"), *cells[1:])
-    plain = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names]
+    plain = _plain(names)
     missing = [name for name in REQUIRED if plain.count(name) != 1]
     if missing:
         came = ", ".join(repr(name[:30]) for name in names[:12]) + (", ..." if len(names) > 12 else "")
         raise CsvHeaderError(f"The CSV's columns are not the ones known: no single {', '.join(missing)} among {came}.",
                              "Please report this header; until then read the logs as JSON.", where)
     return Header(names, *(plain.index(name) for name in ("log_id", "logged_at", "level", "origin")))
+
+
+def same_row(header: Header, record: Row, row: Row) -> bool:
+    """Whether a CSV record says what the JSON row of the same id says, column by column."""
+    cells = next(csv.reader(io.StringIO(record.raw.decode("utf-8", "surrogateescape"), newline="")))
+    fields: dict[str, Any] = json.loads(row.raw.decode("utf-8", "surrogatepass"))
+    columns = zip(_plain(header.names), cells, strict=True)
+    return all(_same_value(cell, fields[name]) for name, cell in columns if name in fields)
+
+
+def _same_value(cell: str, value: object) -> bool:
+    if isinstance(value, str):
+        return cell == value.encode("utf-8", "replace").decode()  # CSV has no escape for a lone surrogate
+    if value is None:
+        return cell in {"", "null", "None"}
+    try:
+        return json.loads(cell) == value
+    except ValueError:
+        return False
+
+
+def _plain(names: Sequence[str]) -> list[str]:
+    return [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names]
 
 
 def encode_record(cells: Sequence[str]) -> bytes:
