@@ -96,6 +96,11 @@ class DeepsetClient:
         return self._connection.key_hash
 
     @property
+    def requests_sent(self) -> int:
+        """Requests sent so far, redirects included; exact while one thread asks."""
+        return self._connection.sent
+
+    @property
     def clock_skew(self) -> float | None:
         """Seconds by which this machine's clock is ahead of the API's latest `Date`, good to a second.
 

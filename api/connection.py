@@ -78,6 +78,8 @@ class Connection:
         self._places: Final = threading.BoundedSemaphore(max_connections)
         self._heard: tuple[str, float] | None = None
         self._closed = False
+        self.sent = 0
+        """Requests sent so far, redirects included; exact while one thread asks."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -149,6 +151,7 @@ class Connection:
         except httpx.InvalidURL as error:
             raise InvalidInputError(f"No URL can be made of this request: {self.redact(str(error))}.",
                                     "Shorten the filter or the names.", where()) from error
+        self.sent += 1
         try:
             response = self._transport.handle_request(request)
         except httpx.HTTPError as error:
