@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from prefect.blocks.core import Block
+from prefect.blocks.system import Secret
 from prefect_aws import AwsCredentials, MinIOCredentials
-from pydantic import ConfigDict, Field, HttpUrl, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
+from ..archive.day import ArchiveOptions
+from ..archive.redaction import RedactionPolicy
 from ..archive.store import S3Store, s3_config
 from .s3_session import make_client
 
@@ -95,6 +110,33 @@ class LogArchive(Block):
         minio = slug == MinIOCredentials.get_block_type_slug() if slug else "minio_root_user" in fields
         return MinIOCredentials(**fields) if minio else AwsCredentials(**fields)
 
+    redaction: RedactionPolicy | None = Field(
+        default=None,
+        title="Redaction",
+        description="What is taken out of rows before they reach the disk or the bucket; empty to keep them as they came.",
+    )
+    signing_key: SecretStr | None = Field(
+        default=None,
+        title="Signing Key",
+        description="Manifests are signed with this key (HMAC-SHA256), so that verification notices when one was replaced. "
+        "A Secret block is taken too.",
+    )
+
+    @field_validator("signing_key", mode="before")
+    @classmethod
+    def _take_secret_block(cls, value: Any) -> Any:
+        # Not by its `get`, which makes a number of a key of digits. Text is wrapped, so that no error can show it.
+        found = value.value.get_secret_value() if isinstance(value, Secret) else value
+        return SecretStr(found.strip()) if isinstance(found, str) and found.strip() else found or None
+
+    @field_serializer("credentials", mode="wrap")
+    def _hide_session_token(self, value: Any, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+        # prefect-aws keeps it as plain text, and Prefect stores a flow's parameters where everybody can read them.
+        dumped = handler(value)
+        if isinstance(dumped, dict) and dumped.get("aws_session_token") and not (info.context or {}).get("include_secrets"):
+            dumped["aws_session_token"] = "*" * 10
+        return dumped
+
     @field_validator("bucket")
     @classmethod
     def _name_only(cls, value: str) -> str:
@@ -147,6 +189,12 @@ class LogArchive(Block):
                        sse_kms_key_id=self.sse_kms_key_id, storage_class=self.storage_class,
                        expected_bucket_owner=self.expected_bucket_owner)
 
+    def get_options(self) -> ArchiveOptions:
+        """How a day is written, for the archive's core."""
+        key = self.signing_key.get_secret_value().encode() if self.signing_key else None
+        return ArchiveOptions(compression=self.compression, formats=tuple(self.formats), tool_version=_tool_version(),
+                              redaction=self.redaction, signing_key=key)
+
     def check(self) -> None:
         """Asks the store whether the archive can be written: the bucket is there, writable, and takes conditional writes.
 
@@ -154,3 +202,8 @@ class LogArchive(Block):
             DeepsetError: when it cannot; the message says what to fix.
         """
         self.get_store().check()
+
+
+@cache
+def _tool_version() -> str:
+    return f"prefect-deepset {version('prefect-deepset')}"

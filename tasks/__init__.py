@@ -1,6 +1,8 @@
 """Prefect tasks for one's own flows: each is one call into the rooms below."""
 
+from .archive import archive_day
+from .logs import count_logs, download_logs_csv, fetch_logs
 from .notify import send_alert
 from .pipelines import list_pipelines
 
-__all__ = ["list_pipelines", "send_alert"]
+__all__ = ["archive_day", "count_logs", "download_logs_csv", "fetch_logs", "list_pipelines", "send_alert"]

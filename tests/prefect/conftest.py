@@ -21,6 +21,7 @@ from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.settings import (
+    PREFECT_LOCAL_STORAGE_PATH,
     PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW,
     PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL,
     temporary_settings,
@@ -37,13 +38,22 @@ from ..servers.ministack import S3Handle
 WEBHOOK_TOKEN = "webhook-canary-77aa"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def spools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is read waits in a folder of the session's own until it is committed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_DEEPSET_SPOOL", str(tmp_path_factory.mktemp("spools")))
+        yield
+
+
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Prefect server with a database of its own."""
     # A task called outside of a flow would warn that its log has nowhere to go, and warnings are errors here.
     # Events are written in batches, every five seconds unless told otherwise.
     settings = temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore",
-                                   PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL: 0.1})
+                                   PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL: 0.1,
+                                   PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results")})
     with settings, prefect_test_harness(server_startup_timeout=120):
         yield
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,7 +20,7 @@ from prefect_deepset.archive.manifest import Manifest
 from prefect_deepset.blocks import DeepsetCredentials, LogArchive
 from prefect_deepset.flows import archive_daily_logs
 from prefect_deepset.tasks.archive import archive_day
-from prefect_deepset.testing import FakeDeepset, Fault, Faults, HeavyRange, even_day, row
+from prefect_deepset.testing import FakeDeepset, Fault, Faults, Request, even_day, row
 from pydantic import SecretStr
 
 from ..servers.ministack import S3Handle
@@ -37,6 +38,13 @@ WHOLE = "sealed" if NOW - datetime(NOW.year, NOW.month, NOW.day, tzinfo=UTC) > t
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Task retries follow each other at once."""
     monkeypatch.setattr(archive_day, "retry_delay_seconds", [0, 0, 0])
+
+
+def timing_out_at_ten(request: Request) -> Fault | None:
+    """504 for every page that begins between ten and eleven o'clock; asking again at once is what it suggests."""
+    if f"{YESTERDAY}T10:" <= request.params.get("after", "") <= f"{YESTERDAY}T11:00:00Z":
+        return replace(Fault.gateway_timeout(), headers={"Retry-After": "0"})
+    return None
 
 
 def midnight(day: date) -> str:
@@ -64,7 +72,7 @@ def report_of(state: State[Any]) -> str:
     run_id: UUID = state.state_details.flow_run_id  # type: ignore[assignment]
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id])))
-    return "\n".join(str(artifact.data) for artifact in found)
+    return "\n".join(str(artifact.data) for artifact in found if artifact.type == "markdown")
 
 
 def failure_of(state: State[Any]) -> BaseException:
@@ -151,14 +159,14 @@ def test_one_pipeline_that_fails_does_not_stop_the_others_and_is_named(deepset: 
     report = report_of(state)
     assert "| a |" in report
     assert "| c |" in report
-    assert "**b**" in report
+    assert f"b {YESTERDAY} failed" in report
 
 
 def test_a_stretch_that_answers_504_is_named_and_the_next_run_mends_it(s3: S3Handle, deepset: FakeDeepset, notify: str,
                                                                       credentials: DeepsetCredentials, archive: LogArchive,
                                                                       receiver: Receiver):
-    deepset.add_pipeline("w", "chat", even_day(midnight(YESTERDAY), 500))
-    deepset.faults = Faults(heavy=[HeavyRange(f"{YESTERDAY}T10:00:00Z", f"{YESTERDAY}T11:00:00Z", 0)])
+    deepset.add_pipeline("w", "chat", even_day(midnight(YESTERDAY), 5_000))
+    deepset.faults = Faults(when=timing_out_at_ten)
     state = archive_daily_logs(credentials, archive, "w", day=YESTERDAY, notify=notify, return_state=True)
     assert "chat" in str(failure_of(state))
     incomplete = flow_events(state, "deepset.logs.incomplete")
@@ -166,7 +174,7 @@ def test_a_stretch_that_answers_504_is_named_and_the_next_run_mends_it(s3: S3Han
     assert "INCOMPLETE" in receiver.received[0]["subject"]
     deepset.faults = Faults()
     [manifest] = archive_daily_logs(credentials, archive, "w", day=YESTERDAY, notify=notify)
-    assert (manifest.status, manifest.rows, manifest.gaps) == (WHOLE, 500, []) or WHOLE == "open"
+    assert (manifest.status, manifest.rows, manifest.gaps) == (WHOLE, 5_000, []) or WHOLE == "open"
     assert sorted(archived_ids(s3, archive.bucket, "chat", YESTERDAY)) == sorted(deepset.truth_ids("w", "chat"))
 
 

@@ -48,7 +48,8 @@ def test_more_rows_than_the_cap_are_an_error_and_not_a_cut(deepset: FakeDeepset,
 
 
 @pytest.mark.parametrize("wrong", [{"start": START.replace(tzinfo=None)}, {"start": END}, {"max_rows": 0}, {"levels": [""]}])
-def test_bad_input_is_refused_before_anything_is_asked(deepset: FakeDeepset, credentials: DeepsetCredentials, wrong: dict[str, Any]):
+def test_bad_input_is_refused_before_anything_is_asked(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                       wrong: dict[str, Any]):
     deepset.add_pipeline("w", "chat", even_day(f"{YESTERDAY}T00:00:00Z", 10))
     with pytest.raises(InvalidInputError):
         reading(fetch_logs)(credentials, "w", "chat", **{"start": START, "end": END, **wrong})
@@ -69,7 +70,8 @@ def test_a_pipeline_that_does_not_exist_fails_at_once(deepset: FakeDeepset, cred
 
 
 def test_count_logs_counts_by_level_origin_and_hour(deepset: FakeDeepset, credentials: DeepsetCredentials):
-    rows = [row(f"{YESTERDAY}T{hour:02d}:00:00Z", level=level, origin="x") for hour, level in enumerate(["INFO", "Error", "fatal"])]
+    rows = [row(f"{YESTERDAY}T{hour:02d}:00:00Z", level=level, origin="x")
+            for hour, level in enumerate(["INFO", "Error", "fatal"])]
     deepset.add_pipeline("w", "chat", rows)
     counts = reading(count_logs)(credentials, "w", "chat", START, END)
     assert (counts.rows, counts.errors, counts.by_origin) == (3, 2, {"x": 3})

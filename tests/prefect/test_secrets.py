@@ -6,11 +6,13 @@ import logging
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.events.filters import EventFilter
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from prefect_aws import AwsClientParameters, AwsCredentials
 from prefect_deepset.blocks import DeepsetCredentials, LogArchive
 from prefect_deepset.flows import archive_daily_logs
@@ -97,8 +99,10 @@ def test_no_secret_is_shown_anywhere(s3: S3Handle, deepset: FakeDeepset, notify:
             found.append(texts_of(error))
     bucket = "".join(s3.read(archive.bucket, key).decode("latin-1") for key in s3.keys(archive.bucket))
     printed = capfd.readouterr()
-    told = {"server": everything_prefect_keeps(), "log": caplog.text, "printed": printed.out + printed.err, "bucket": bucket,
-            "objects and errors": "\n".join(map(repr, found)), "messages": str(receiver.received)}
+    results = Path(str(PREFECT_LOCAL_STORAGE_PATH.value()))
+    told = {"results": "".join(path.read_text("latin-1") for path in results.rglob("*") if path.is_file()),
+            "server": everything_prefect_keeps(), "log": caplog.text, "printed": printed.out + printed.err,
+            "bucket": bucket, "objects and errors": "\n".join(map(repr, found)), "messages": str(receiver.received)}
     assert "forbidden" in told["server"]
     for secret in [KEY, KEY.split(".")[1], s3.secret_key, TOKEN, WEBHOOK_TOKEN]:
         assert [place for place, text in told.items() if secret in text] == [], secret

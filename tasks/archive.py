@@ -1,0 +1,55 @@
+"""The task that archives one day of one pipeline."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from prefect import task
+from prefect.logging import get_run_logger
+
+from ..alerts.events import archived_event
+from ..api.sources import LogSource
+from ..archive import day as core
+from ..archive.manifest import Manifest
+from ..blocks import DeepsetCredentials, LogArchive
+from .budgets import run_budget
+from .events import emit
+from .retries import RETRIED, is_last_attempt
+
+
+@task(task_run_name="archive-{pipeline}-{day}", **RETRIED)
+def archive_day(credentials: DeepsetCredentials, archive: LogArchive, workspace: str, pipeline: str, day: date,
+                reread: bool = False, max_concurrency: int = 16) -> Manifest:
+    """Reads what is due of one UTC day and commits it. Returns the day's newest manifest, which may be an older run's.
+
+    Emits `deepset.logs.archived` when it committed a revision. A transient error is retried by Prefect, and the retry goes on
+    from what was read; the last attempt commits what there is as ``open``, with its gaps.
+
+    Args:
+        credentials: the key to deepset.
+        archive: where the day goes.
+        workspace, pipeline: names.
+        day: the UTC day.
+        reread: read the whole day again, even if nothing is due.
+        max_concurrency: requests under way at once, at most; shared by all tasks of the flow run in this process.
+
+    Raises:
+        InvalidInputError: a day in the future, a bad name, `max_concurrency` below 1.
+        IdentityError: the archive belongs to another host or workspace.
+        ApiError, ReadError, ArchiveError: other reasons; the message says what to do.
+    """
+    logger = get_run_logger()
+    budget = run_budget(max_concurrency)
+    store = archive.get_store()
+    with credentials.get_client() as client:
+        result = core.archive_day(client, store, LogSource(workspace, pipeline), day, options=archive.get_options(),
+                                  reread=reread, max_concurrency=max_concurrency, budget=budget,
+                                  commit_partial=is_last_attempt())
+    manifest = result.manifest
+    if result.committed:
+        logger.info("Archived %s %s: revision %d, %s, %d rows, %d errors, %d requests.", pipeline, day, manifest.revision,
+                    manifest.status, manifest.rows, manifest.errors, manifest.requests)
+        emit(archived_event(manifest, result.key, archive.bucket))
+    else:
+        logger.info("Nothing to do for %s %s: revision %d is %s.", pipeline, day, manifest.revision, manifest.status)
+    return manifest

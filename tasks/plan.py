@@ -1,0 +1,86 @@
+"""The task that says which days of which pipelines are due, from manifests and the clock alone."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from prefect import task
+
+from ..api.errors import DeepsetError
+from ..api.sources import LogSource
+from ..api.times import SECOND, day_of
+from ..archive.plan import archived_sources, days_due
+from ..blocks import LogArchive
+from .retries import RETRIED
+
+REMEMBERED_DAYS = 3
+"""A pipeline archived in the last so many days is read even when it is no longer listed: its last hours count."""
+_PARALLEL = 8
+
+
+class PlannedDay(NamedTuple):
+    """One day to consider."""
+
+    pipeline: str
+    day: date
+
+
+class Failure(NamedTuple):
+    """What went wrong with one pipeline, or one day of it."""
+
+    pipeline: str
+    day: date | None
+    problem: str
+    """One or two sentences: what is wrong and what to do."""
+
+
+class Plan(NamedTuple):
+    """What a run will do; oldest days first, since they are the first to vanish."""
+
+    days: list[PlannedDay]
+    failures: list[Failure]
+
+
+@task(task_run_name="find-archived-{workspace}", **RETRIED)
+def find_archived(archive: LogArchive, workspace: str) -> list[str]:
+    """The names of the workspace's pipelines that were archived in the last three days.
+
+    Raises:
+        ArchiveError: the store cannot be read.
+    """
+    since = day_of(int(time.time()) * SECOND) - timedelta(days=REMEMBERED_DAYS)
+    return [source.name for source in archived_sources(archive.get_store(), workspace, since) if source.kind == "pipeline"]
+
+
+@task(task_run_name="plan-{workspace}", **RETRIED)
+def plan_days(archive: LogArchive, workspace: str, pipelines: list[str], day: date | None = None) -> Plan:
+    """The days to consider.
+
+    Args:
+        archive: where manifests are.
+        workspace: its name.
+        pipelines: names.
+        day: this day alone; None for every closed UTC day that is still shown and not settled, judged by the time now.
+
+    Raises:
+        ArchiveError: the store cannot be read for now (transient). What is wrong with one pipeline's archive is a failure in
+            the plan.
+    """
+    store, now = archive.get_store(), time.time()
+
+    def plan_one(pipeline: str) -> tuple[list[PlannedDay], list[Failure]]:
+        source = LogSource(workspace, pipeline)
+        try:
+            return [PlannedDay(pipeline, due) for due in ([day] if day else days_due(store, source, now))], []
+        except DeepsetError as error:
+            if error.transient:
+                raise
+            return [], [Failure(pipeline, day, str(error))]
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        planned = list(pool.map(plan_one, pipelines))
+    days = sorted((entry for entries, _ in planned for entry in entries), key=lambda due: (due.day, due.pipeline))
+    return Plan(days, [failure for _, failures in planned for failure in failures])
