@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 # Numbers are only passed over, so they stay text: turning one of 5000 digits into an int is refused by Python.
 _scan = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
-_WHITESPACE = " \t\r\n"
+_OPEN_OBJECT, _CLOSE_OBJECT, _OPEN_ARRAY, _CLOSE_ARRAY, _COLON, _SEPARATOR = (
+    re.compile(rf"[ \t\r\n]*({character})[ \t\r\n]*").match for character in (r"\{", r"\}", r"\[", r"\]", ":", r"[,\]}]"))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -30,23 +32,24 @@ def split_object(text: str) -> list[Member]:
     Raises:
         ValueError: when `text` is not one JSON object (`json.JSONDecodeError` is one).
     """
-    position = _skip(text, 0)
+    position = _end_of(_OPEN_OBJECT, text, 0)
     members: list[Member] = []
-    if text[position : position + 1] != "{":
-        raise ValueError("not a JSON object")
-    position = _skip(text, position + 1)
-    while text[position : position + 1] != "}":
-        if members:
-            position = _skip(text, _expect(text, position, ","))
-        if text[position : position + 1] != '"':
-            raise ValueError("a name is expected")
-        name, end = _scan(text, position)
-        name_text = text[position:end]
-        start = _skip(text, _expect(text, _skip(text, end), ":"))
-        _, end = _scan(text, start)
-        members.append(Member(name, name_text, text[start:end]))
-        position = _skip(text, end)
-    _end(text, position + 1)
+    if (empty := _CLOSE_OBJECT(text, position)) is None:
+        separator = ","
+        while separator == ",":
+            if text[position : position + 1] != '"':
+                raise ValueError("a name is expected")
+            name, end = _scan(text, position)
+            start = _end_of(_COLON, text, end)
+            _, value_end = _scan(text, start)
+            members.append(Member(name, text[position:end], text[start:value_end]))
+            separator, position = _after(text, value_end)
+        if separator != "}":
+            raise ValueError("the object's end is expected")
+    else:
+        position = empty.end()
+    if position != len(text):
+        raise ValueError("more follows")
     return members
 
 
@@ -56,18 +59,20 @@ def split_array(text: str) -> list[str]:
     Raises:
         ValueError: when `text` is not one JSON array.
     """
-    position = _skip(text, 0)
+    position = _end_of(_OPEN_ARRAY, text, 0)
     elements: list[str] = []
-    if text[position : position + 1] != "[":
-        raise ValueError("not a JSON array")
-    position = _skip(text, position + 1)
-    while text[position : position + 1] != "]":
-        if elements:
-            position = _skip(text, _expect(text, position, ","))
-        _, end = _scan(text, position)
-        elements.append(text[position:end])
-        position = _skip(text, end)
-    _end(text, position + 1)
+    if (empty := _CLOSE_ARRAY(text, position)) is None:
+        separator = ","
+        while separator == ",":
+            _, end = _scan(text, position)
+            elements.append(text[position:end])
+            separator, position = _after(text, end)
+        if separator != "]":
+            raise ValueError("the array's end is expected")
+    else:
+        position = empty.end()
+    if position != len(text):
+        raise ValueError("more follows")
     return elements
 
 
@@ -81,18 +86,16 @@ def escape_surrogates(json_text: str) -> str:
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", json_text)
 
 
-def _skip(text: str, position: int) -> int:
-    while position < len(text) and text[position] in _WHITESPACE:
-        position += 1
-    return position
+def _end_of(match: Callable[[str, int], re.Match[str] | None], text: str, position: int) -> int:
+    found = match(text, position)
+    if found is None:
+        raise ValueError(f"another character is expected at {position}")
+    return found.end()
 
 
-def _expect(text: str, position: int, character: str) -> int:
-    if text[position : position + 1] != character:
-        raise ValueError(f"{character!r} is expected")
-    return position + 1
-
-
-def _end(text: str, position: int) -> None:
-    if _skip(text, position) != len(text):
-        raise ValueError("more follows")
+def _after(text: str, position: int) -> tuple[str, int]:
+    """The character that follows a value, and where what comes after it begins."""
+    found = _SEPARATOR(text, position)
+    if found is None:
+        raise ValueError(f"a separator is expected at {position}")
+    return found[1], found.end()

@@ -11,7 +11,7 @@ import hmac
 import json
 import re
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
@@ -34,8 +34,24 @@ NAMED_PATTERNS = {
 }
 """What a policy's `patterns` may name instead of writing a regular expression."""
 
+_NEEDS = {
+    "email": ("@",),
+    "token": ("bearer", "authorization", "eyj"),
+    "key": ("key", "secret", "passw", "pwd", "token", "sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "hf-", "hf_", "xai-", "xai_",
+            "glpat", "akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat", "xox", "aiza"),
+}
+"""In lower case, what a named pattern cannot match without. Looking for it first is ten times faster than the expression."""
+
 _NAME = re.compile(r"[A-Za-z_\-]+")
+_PLAIN = re.compile(r"[\w.:@ \-]+", re.ASCII)  # characters that JSON never has to escape
 _HASH_LENGTH = 32  # hex digits: 128 bits
+
+
+class _Mask(NamedTuple):
+    pattern: re.Pattern[str]
+    replacement: str
+    needs: tuple[str, ...]
+    """One of these is in every text that the pattern matches; empty when that is not known."""
 
 
 class RedactionPolicy(BaseModel):
@@ -57,7 +73,9 @@ class RedactionPolicy(BaseModel):
     salt: SecretStr | None = None
     """The key of the hashes. Without one an e-mail address or a user id could be guessed from its hash."""
 
-    _masks: list[tuple[re.Pattern[str], str]] = PrivateAttr(default_factory=list[tuple[re.Pattern[str], str]])
+    _masks: list[_Mask] = PrivateAttr(default_factory=list[_Mask])
+    _signs: tuple[bytes, ...] | None = PrivateAttr(default=None)
+    """In lower case: a row without any of them, and without escaped characters, needs no redaction. None: it always may."""
 
     @field_validator("patterns")
     @classmethod
@@ -82,15 +100,20 @@ class RedactionPolicy(BaseModel):
 
     def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002 - pydantic passes it
         """Compiles the patterns once."""
-        for pattern in self.patterns:
-            mask = f"[redacted:{pattern}]" if pattern in NAMED_PATTERNS else "[redacted]"
-            self._masks.append((re.compile(NAMED_PATTERNS.get(pattern, pattern), re.DOTALL), mask))
+        for name in self.patterns:
+            named = name in NAMED_PATTERNS
+            expression = re.compile(NAMED_PATTERNS.get(name, name), re.DOTALL)
+            self._masks.append(_Mask(expression, f"[redacted:{name}]" if named else "[redacted]", _NEEDS.get(name, ())))
+        fields = [*self.drop_fields, *self.hash_fields]
+        if all(mask.needs for mask in self._masks) and all(_PLAIN.fullmatch(field) for field in fields):
+            self._signs = tuple({sign.lower().encode() for mask in self._masks for sign in mask.needs} | {
+                field.lower().encode() for field in fields})
 
     @property
     def sha256(self) -> str:
         """Hex, of what the policy does: what manifests name. The salt is not in it; a named pattern's expression is."""
         content = {"drop_fields": sorted(set(self.drop_fields)), "hash_fields": sorted(set(self.hash_fields)),
-                   "patterns": [[mask, pattern.pattern] for pattern, mask in self._masks]}
+                   "patterns": [[mask.replacement, mask.pattern.pattern] for mask in self._masks]}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def redact(self, row: Row) -> Row:
@@ -109,8 +132,12 @@ class RedactionPolicy(BaseModel):
         another type than the contract's have every text inside them masked.
 
         Raises:
-            RedactionError: when the row is no JSON object, so that nothing can be promised about it.
+            RedactionError: when the row is no JSON object, and something in it might have to be taken out.
         """
+        if self._signs is not None and b"\\u" not in raw:
+            lower = raw.lower()
+            if not any(sign in lower for sign in self._signs):
+                return raw
         # Bytes that are no UTF-8 become lone surrogates here and the same bytes again below.
         text = raw.decode("utf-8", "surrogateescape")
         try:
@@ -145,8 +172,10 @@ class RedactionPolicy(BaseModel):
         """JSON text with every string value in it masked; the very same text when nothing matched."""
         if value_text.startswith('"'):
             value = masked = cast("str", json.loads(value_text))
-            for pattern, mask in self._masks:
-                masked = pattern.sub(mask, masked)
+            lower = value.lower()
+            for mask in self._masks:
+                if not mask.needs or any(need in lower for need in mask.needs):
+                    masked = mask.pattern.sub(mask.replacement, masked)
             return value_text if masked == value else json_string(masked)
         if value_text.startswith("{"):
             return _rewrite_members(value_text, lambda member: self._mask(member.value_text))

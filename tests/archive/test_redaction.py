@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import time
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prefect_deepset.api.rows import Row, decode_row
 from prefect_deepset.archive.errors import RedactionError
-from prefect_deepset.archive.redaction import RedactionPolicy
+from prefect_deepset.archive.redaction import NAMED_PATTERNS, RedactionPolicy
 from pydantic import SecretStr, ValidationError
 
 from .log_rows import ODD_ROWS, plain_row
@@ -72,6 +73,19 @@ def test_patterns_mask_what_they_name(pattern: str, message: str, expected: str)
     assert masked(pattern, message) == expected
 
 
+FRAGMENTS = st.sampled_from(["ann@example.org", "api_key=", "Bearer ", "abcdefgh12345678", "sk-", "eyJ", ".", " ", "PASSWORD: ",
+                             "AKIAABCDEFGHIJKLMNOP", "ghp_", "xoxb-", "hf_", "-----BEGIN PRIVATE KEY-----", "\n", '"', "token"])
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(FRAGMENTS, max_size=8).map("".join), st.booleans())
+def test_looking_for_signs_first_changes_nothing(message: str, ascii_only: bool):
+    raw = json.dumps({"message": message}, ensure_ascii=ascii_only).encode()
+    for name, expression in NAMED_PATTERNS.items():
+        found = json.loads(RedactionPolicy(patterns=[name]).apply(raw))["message"]
+        assert found == re.sub(expression, f"[redacted:{name}]", message, flags=re.DOTALL)
+
+
 def test_a_text_hidden_behind_escapes_is_masked():
     raw = rb'{"log_id": "a", "mess\u0061ge": "ann\u0040example.org \ud800", "message": "bob@example.org"}'
     redacted = RedactionPolicy(patterns=["email"]).apply(raw)
@@ -109,7 +123,8 @@ def test_odd_extra_fields_are_let_be():
         assert RedactionPolicy(drop_fields=["user_id"]).apply(raw) == raw
 
 
-@pytest.mark.parametrize("raw", [b"", b"[1]", b'{"a": 1', b'{"a": 1} x', b"\xff", b'{"a": ' + b"[" * 100_000])
+@pytest.mark.parametrize("raw", [b'"@"', b'["@"]', b'{"a": "@"', b'{"@": 1} x', b"\xff@", b'{"@" 1}', b'{"@": 1,}', b"{@}",
+                                 b'{"@": 1]', b'{"@": }', b'{"message": ["a@b.c"}', b'{"@": ' + b"[" * 100_000])
 def test_a_row_that_cannot_be_redacted_is_refused_without_being_quoted(raw: bytes):
     with pytest.raises(RedactionError) as caught:
         RedactionPolicy(patterns=["email"]).apply(raw)
