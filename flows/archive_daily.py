@@ -38,6 +38,12 @@ def _run_name() -> str:
 _runner: Any = ThreadPoolTaskRunner(max_workers=CONCURRENT_DAYS)  # Any: Prefect's own types do not let it pass as a task runner
 
 
+def _run_url() -> str | None:
+    # Without a UI (the ephemeral server has none) Prefect's own link begins with the word None.
+    url = flow_run.ui_url
+    return url if url and url.startswith("http") else None
+
+
 @flow(name="archive-daily-logs", flow_run_name=_run_name, task_runner=_runner)
 def archive_daily_logs(
     credentials: DeepsetCredentials,
@@ -119,14 +125,14 @@ def _tell(archive: LogArchive, workspace: str, pipelines: list[str], manifests: 
     """Alerts that go wrong never fail the archive: what they are about is in the bucket, and the next run tells it."""
     try:
         return tell_alerts(archive, workspace, pipelines, manifests, RuleSet.from_threshold(error_threshold), notify,
-                           flow_run.ui_url)
+                           _run_url())
     except DeepsetError as error:
         get_run_logger().error("Alerts could not be judged or told: %s", error)
         return Told([], [str(error)])
 
 
 def _report(archive: LogArchive, workspace: str, manifests: list[Manifest], told: Told, failures: list[Failure]) -> None:
-    links = {"Flow run": flow_run.ui_url} if flow_run.ui_url else {}
+    links = {"Flow run": url} if (url := _run_url()) else {}
     try:
         publish_report(archive, workspace, manifests, told, failures, links)
     except DeepsetError as error:
