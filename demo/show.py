@@ -50,8 +50,9 @@ class Show:
 
     def archived(self, manifests: Sequence[Manifest], comparisons: Mapping[str, Comparison]) -> None:
         """One line for each pipeline's day: what the manifest says, and what a recount found."""
-        table = Table(title="What was archived", title_justify="left", title_style="bold", header_style="dim", box=None)
-        table.add_column("pipeline")
+        table = Table(title="What was archived", title_justify="left", title_style="bold", header_style="dim",
+                      box=None, padding=(0, 1, 0, 0), pad_edge=False)
+        table.add_column("pipeline", no_wrap=True)
         for heading in ("rows", "errors", "status", "files", "size", "requests", "lost", "doubled"):
             table.add_column(heading, justify="left" if heading == "status" else "right")
         for manifest in manifests:
@@ -85,7 +86,7 @@ class Show:
         if not received:
             self.console.print("No alert arrived.")
         self.console.print("[bold]Events[/] [dim](each can start a deployment)[/]")
-        for event, resource in events:
+        for event, resource in sorted(events):
             self.console.print(f"  {event:<40} {resource}")
 
     def files(self, output: Path, objects: Sequence[str], others: Sequence[Path]) -> None:
@@ -93,7 +94,8 @@ class Show:
         parts = [key for key in objects if "/jsonl/" in key]
         manifests = [key for key in objects if "/manifests/" in key and key.endswith(".json")]
         self.console.print(f"\n[bold]Yours to open[/], in {output}/")
-        self.console.print(f"  archive/: the bucket's {len(objects)} objects; {len(parts)} parts, {len(manifests)} manifests")
+        others = len(objects) - len(parts) - len(manifests)
+        self.console.print(f"  archive/: what the bucket holds: {len(parts)} parts, {len(manifests)} manifests, {others} states of alerts")
         for path in others:
             self.console.print(f"  {path.name}")
         self.console.print("[dim]Try:[/]")

@@ -127,7 +127,7 @@ def test_the_tree_names_no_registry_and_no_path_of_the_machine_it_was_made_on():
         "|".join([
             *(rf"\b{re.escape(host)}\b" for host in registries),
             r"(?:^|[^\w.])/(?:work|farm)/[a-z]",
-            r"file:/{2,3}[a-z]",
+            r"file:/{2,3}(?:farm|home|mnt|opt|root|srv|work)\b",
             r"--(?:extra-)?index-url|--find-links",
         ])
     )
