@@ -109,5 +109,5 @@ def as_pandas(rows: Iterable[Row]) -> Any:
         import_module("pandas")
     except ImportError as error:
         raise InvalidInputError("A pandas frame needs pandas, which is not installed.",
-                                'Install it: pip install pandas "prefect-deepset[parquet]".') from error
+                                'Install it: pip install "prefect-deepset[pandas]".') from error
     return table.to_pandas()
