@@ -94,8 +94,8 @@ class Show:
         parts = [key for key in objects if "/jsonl/" in key]
         manifests = [key for key in objects if "/manifests/" in key and key.endswith(".json")]
         self.console.print(f"\n[bold]Yours to open[/], in {output}/")
-        others = len(objects) - len(parts) - len(manifests)
-        self.console.print(f"  archive/: what the bucket holds: {len(parts)} parts, {len(manifests)} manifests, {others} states of alerts")
+        rest = len(objects) - len(parts) - len(manifests)
+        self.console.print(f"  archive/: the bucket: {len(parts)} parts, {len(manifests)} manifests, {rest} more")
         for path in others:
             self.console.print(f"  {path.name}")
         self.console.print("[dim]Try:[/]")
