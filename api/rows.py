@@ -43,7 +43,7 @@ class Page(NamedTuple):
     total: int | None
 
 
-class _RawPage(msgspec.Struct):
+class _RawPage(msgspec.Struct, gc=False):
     data: list[msgspec.Raw]
     has_more: bool
     total: int | None = None
@@ -60,7 +60,7 @@ class _Exception(msgspec.Struct):
     trace: list[_Frame] | None = None
 
 
-class _Head(msgspec.Struct):
+class _Head(msgspec.Struct, gc=False):
     log_id: str
     logged_at: str
     level: str
@@ -82,10 +82,12 @@ def decode_page(body: bytes) -> Page:
     """
     try:
         page = _decode_page(body)
-        raws, has_more, total = [bytes(raw) for raw in page.data], page.has_more, page.total
+        raws, has_more, total = list(map(bytes, page.data)), page.has_more, page.total
     except (msgspec.DecodeError, UnicodeDecodeError):
         raws, has_more, total = _decode_page_slowly(body)
-    return Page([decode_row(raw) for raw in raws], has_more, total)
+    if b"\n" in body or b"\r" in body:
+        return Page([decode_row(raw) for raw in raws], has_more, total)
+    return Page([_decode_line(raw) for raw in raws], has_more, total)
 
 
 def decode_row(raw: bytes) -> Row:
@@ -96,9 +98,15 @@ def decode_row(raw: bytes) -> Row:
     """
     if b"\n" in raw or b"\r" in raw:
         raw = raw.replace(b"\r", b" ").replace(b"\n", b" ")
+    return _decode_line(raw)
+
+
+def _decode_line(raw: bytes) -> Row:
     try:
         head = _decode_head(raw)
-        exceptions = tuple((e.type, _frame_name(e.trace)) for e in head.exceptions) if head.exceptions else ()
+        if not head.exceptions:
+            return Row(parse_instant(head.logged_at), head.log_id, head.level, head.origin, raw)
+        exceptions = tuple((e.type, _frame_name(e.trace)) for e in head.exceptions)
         return Row(parse_instant(head.logged_at), head.log_id, head.level, head.origin, raw, exceptions)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
         return _decode_row_slowly(raw)
