@@ -1,0 +1,1 @@
+"""What prefect-deepset costs and keeps, measured beside what people would use instead. See docs/benchmarks.md."""
