@@ -2,21 +2,22 @@
 
 A part number that is taken belongs to a run that crashed before its manifest, or to one under way. If its rows are all in
 what was read now, it is adopted; where this read could not look, its rows cannot be contradicted and are adopted too, since
-they may be gone from the platform by now. Anything else is foreign and stays where it is.
+they may be gone from the platform by now. A few rows that this read lacks may have become visible after it: the platform is
+asked for them once more. Anything else is foreign and stays where it is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 from ..api.rows import Row
 from ..api.sources import LogSource
-from ..api.times import Span, day_span, format_instant, parse_instant
+from ..api.times import SECOND, Span, day_span, format_instant, parse_instant
 from .compression import CONTENT_TYPES, Compression, compress
 from .counts import Counts, total
 from .errors import ArchiveError, PartError
@@ -25,10 +26,14 @@ from .manifest import File, Manifest
 from .objects import ObjectStore
 from .part_merge import OrderedPart, merge_parts
 from .part_stream import read_part_rows
-from .spool import Spool, disk_error
+from .spans import join_spans
+from .spool import Spool
+from .spool_folder import disk_error
 
 LARGEST_PART = 256 * 1024 * 1024
 _BATCH = 1024 * 1024
+_MOST_LACKING = 1000
+"""Rows of a part that a read made at about the same time may lack; more than that are no late rows."""
 
 
 class Assembled(NamedTuple):
@@ -51,6 +56,7 @@ class Assembler:
         spool: what was read.
         compression: of new parts.
         largest: bytes of a part, compressed, at most.
+        ask: gives the rows of some stretches as the platform shows them now; None where it cannot be asked.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class Assembler:
         spool: Spool,
         compression: Compression,
         largest: int = LARGEST_PART,
+        ask: Callable[[list[Span]], list[Row]] | None = None,
     ) -> None:
         self._store = store
         self._source = source
@@ -69,6 +76,7 @@ class Assembler:
         self._spool = spool
         self._compression: Compression = compression
         self._largest = largest
+        self._ask = ask
 
     def run(self, latest: Manifest | None) -> Assembled:
         """Writes what is missing after `latest`; parts written by an earlier call are found again and adopted."""
@@ -90,12 +98,14 @@ class Assembler:
             written = self._write(number, committed + adopted)
             if written is None:
                 return Assembled(adopted, total(adopted_counts), foreign)
-            file, counts, is_ours = written
+            file, counts, is_ours, is_last = written
             if not is_ours:
                 continue  # the number was taken meanwhile: look at what is there
             adopted.append(file)
             adopted_counts.append(counts)
             number += 1
+            if is_last:
+                return Assembled(adopted, total(adopted_counts), foreign)
         raise ArchiveError(
             "A thousand part numbers in a row are taken.", "Something else writes into this archive.", str(self._source)
         )
@@ -118,6 +128,7 @@ class Assembler:
         batch: list[Row] = []
         mine, others = _Cursor(self._rows()), _Cursor(self._archived(known))
         before: tuple[int, str] | None = None
+        lacking: set[tuple[int, str]] = set()
         try:
             for row in read_part_rows(self._store, key):
                 at = (row.logged_at, row.log_id)
@@ -127,20 +138,30 @@ class Assembler:
                 if others.has(at):
                     return None
                 if not mine.has(at) and any(span.start <= row.logged_at < span.end for span in read):
-                    return None
+                    lacking.add(at)
+                    if len(lacking) > _MOST_LACKING:
+                        return None
                 batch.append(row)
                 if len(batch) >= 1000:
                     counts.add(Counts.of(batch, self._span.start))
                     batch.clear()
-        except (PartError, ArchiveError) as error:
-            if error.transient:
-                raise
+        except PartError:
             return None
-        if before is None:
+        if before is None or not self._are_shown(lacking):
             return None
         counts.add(Counts.of(batch, self._span.start))
         size, sha256 = self._hash(key)
         return _file(key, size, sha256, counts), counts
+
+    def _are_shown(self, lacking: set[tuple[int, str]]) -> bool:
+        """Whether the platform shows all of these rows by now."""
+        if not lacking:
+            return True
+        if self._ask is None:
+            return False
+        seconds = [at // SECOND * SECOND for at, _ in lacking]
+        rows = self._ask(join_spans(Span(second, second + SECOND) for second in seconds))
+        return lacking <= {(row.logged_at, row.log_id) for row in rows}
 
     def _hash(self, key: str) -> tuple[int, str]:
         stream = self._store.open(key)
@@ -191,28 +212,29 @@ class Assembler:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    def _write(self, number: int, known: list[File]) -> tuple[File, Counts, bool] | None:
-        """Writes the next part; None when nothing is left to write. The flag says whether the number was free."""
+    def _write(self, number: int, known: list[File]) -> tuple[File, Counts, bool, bool] | None:
+        """Writes the next part; None when nothing is left to write. Flags: the number was free; all that was left is in it."""
         path = self._spool.folder / f"part-{number:05d}"
         try:
-            size, sha256, counts = self._build(path, known)
+            size, sha256, counts, is_last = self._build(path, known)
             if counts.rows == 0:
                 return None
             key = part_key(self._store.prefix, "jsonl", self._source, self._day, number, self._compression)
             with path.open("rb") as body:
                 ours = self._store.create(key, body, sha256=sha256, size=size, content_type=CONTENT_TYPES[self._compression])
-            return _file(key, size, sha256, counts), counts, ours
+            return _file(key, size, sha256, counts), counts, ours, is_last
         finally:
             path.unlink(missing_ok=True)
 
-    def _build(self, path: Path, known: list[File]) -> tuple[int, str, Counts]:
+    def _build(self, path: Path, known: list[File]) -> tuple[int, str, Counts, bool]:
         pieces = self._joined() if not known and not self._spool.has_loose_rows else self._merged(known)
-        digest, size, counts = hashlib.sha256(), 0, Counts()
+        digest, size, counts, is_last = hashlib.sha256(), 0, Counts(), True
         try:
             with path.open("wb") as file:
                 os.fchmod(file.fileno(), 0o600)
                 for packed, piece_counts in pieces:
                     if size and size + len(packed) > self._largest:
+                        is_last = False
                         break
                     file.write(packed)
                     digest.update(packed)
@@ -220,7 +242,7 @@ class Assembler:
                     counts.add(piece_counts)
         except OSError as error:
             raise disk_error(error, path.parent) from error
-        return size, digest.hexdigest(), counts
+        return size, digest.hexdigest(), counts, is_last
 
     def _joined(self) -> Iterator[tuple[bytes, Counts]]:
         """The slices as they are: nothing is compressed again."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..api.errors import DeepsetError
-from ..api.reader import TieFound
 from ..api.sources import LogSource
 from ..api.times import format_instant, parse_instant
 from .assemble import Assembled
@@ -20,6 +19,7 @@ from .manifest import Manifest, Previous, Source, Status, Tie, TimeSpan, Total, 
 from .objects import ObjectStore
 from .plan import SETTLE_LAG, time_text
 from .signing import sign
+from .spool_index import Doubt
 
 if TYPE_CHECKING:
     from .day import ArchiveOptions
@@ -33,16 +33,20 @@ class Outcome(NamedTuple):
     span: TimeSpan
     started_at: float
     whole: bool
-    """Whether it set out to read the whole day."""
+    """Whether it proved every second of the day."""
+    decided_on: int
+    """The newest revision when the read was decided on, 0 for none."""
     holes: list[Hole]
     ended: bool
-    ties: list[TieFound]
+    ties: list[Doubt]
+    """Ties in those holes."""
     repeats: int
     requests: int
     retries: int
     total_reported: int | None
     total_agrees: bool | None
     read_error: DeepsetError | None
+    """Why a stretch that is still shown was not read."""
 
 
 def commit(
@@ -62,13 +66,13 @@ def commit(
         at what they wrote.
 
     Raises:
-        DeepsetError: the second read of a sealed day failed in part, and there is nothing new to commit.
+        DeepsetError: the read failed in part, and there is nothing new to commit.
     """
     before = latest.manifest if latest else None
     files = [*(before.files if before else []), *assembled.files]
     status = status_of(outcome, before, assembled.counts.rows, now)
     if latest is not None and before is not None and not _says_something_new(before, status, outcome, assembled):
-        if outcome.read_error is not None and before.status == "sealed":
+        if outcome.read_error is not None:
             raise outcome.read_error
         return latest, False
     files += missing_copies(store, source, outcome.day, files, options.formats, folder)
@@ -96,19 +100,22 @@ def status_of(outcome: Outcome, before: Manifest | None, new_rows: int, now: flo
     if outcome.holes:
         return "gap"
     if before is not None and before.status in {"sealed", "settled"}:
-        # Already read whole once: new rows start the wait for another read, none end it.
-        return "settled" if not new_rows and outcome.whole and outcome.read_error is None else "sealed"
+        # Only a read that was decided on what this revision says settles it: one that ran beside it is no second look.
+        second = outcome.whole and outcome.decided_on == before.revision
+        return "settled" if second and not new_rows else "sealed"
     day_end = parse_instant(outcome.span.end) / 1e9
     return "sealed" if outcome.started_at >= day_end + SETTLE_LAG else "open"
 
 
 def _says_something_new(before: Manifest, status: Status, outcome: Outcome, assembled: Assembled) -> bool:
-    if assembled.counts.rows or assembled.files:
+    if assembled.files or outcome.ended != before.ended:
         return True
     if before.status == "settled" or (before.status == "sealed" and status == "sealed"):
         return False
     gaps = [gap_of(hole, format_instant) for hole in outcome.holes]
-    return status != before.status or gaps != before.gaps or outcome.ended != before.ended or before.status == "open"
+    if before.status == "open" and status == "open" and outcome.started_at * 1e9 > parse_instant(before.read_at):
+        return True  # less of the day's end is left to be read again
+    return status != before.status or gaps != before.gaps
 
 
 def _manifest(options: ArchiveOptions, outcome: Outcome, added: Counts, before: Manifest | None, status: Status) -> Manifest:
@@ -134,7 +141,7 @@ def _manifest(options: ArchiveOptions, outcome: Outcome, added: Counts, before: 
         repeats_dropped=outcome.repeats,
         total=Total(reported=outcome.total_reported, agrees=outcome.total_agrees),
         unresolved_ties=[
-            Tie(start=format_instant(tie.span.start), end=format_instant(tie.span.end), rows=tie.rows) for tie in outcome.ties
+            Tie(start=format_instant(tie.start), end=format_instant(tie.end), rows=tie.rows) for tie in outcome.ties
         ],
         gaps=[gap_of(hole, format_instant) for hole in outcome.holes],
         requests=outcome.requests,

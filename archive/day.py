@@ -6,36 +6,35 @@ import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from ..api.again import ask_again
 from ..api.budget import Budget
 from ..api.client import DeepsetClient
-from ..api.errors import InvalidInputError, NotFoundError, PermissionDeniedError, PipelineNotFoundError, ResponseError
+from ..api.errors import DeepsetError, InvalidInputError, PipelineNotFoundError, ResponseError
 from ..api.learned import Learned, shown_since
 from ..api.parallel import SpansRead
-from ..api.rows import Page
+from ..api.rows import Page, Row
 from ..api.sources import LogSource
-from ..api.times import SECOND, day_span, format_instant
+from ..api.times import SECOND, Span, day_span, format_instant
 from ..api.walk import Request
 from . import chain
 from .assemble import Assembler
 from .chain import StoredManifest
 from .commit import Outcome, commit
 from .compression import Compression
-from .errors import ClockError, IdentityError
+from .errors import ArchiveError
 from .formats import require_formats
-from .gaps import holes_of
+from .gaps import holes_of, whole_since
+from .identity import identify
 from .manifest import Manifest, Source, TimeSpan
 from .objects import ObjectStore
 from .plan import SETTLE_LAG, SHORT_OF_TIME, Decision, by_hours, decide, is_first_day
 from .redaction import RedactionPolicy
-from .spool import Purpose, Spool, SpoolKey, default_root, subtract_spans
+from .spans import subtract_spans
+from .spool import Spool, SpoolKey
+from .spool_folder import default_root
+from .spool_index import Purpose
 
-_Answer = TypeVar("_Answer")
-
-MOST_CLOCK_SKEW = 300.0
-"""Seconds this machine's clock may differ from the API's."""
 TIME_LIMIT = 3 * 3600.0
 """Seconds after which a read of one day asks nothing more."""
 
@@ -118,8 +117,14 @@ def archive_day(
     if decision.kind == "nothing" and latest is not None:
         return DayResult(latest.manifest, latest.key, committed=False)
     run = _Run(client, store, source, day, options, budget or Budget(max_concurrency), now, sleep, progress)
-    identity, exists = run.identify(latest.manifest if latest else None)
-    return run.read_and_commit(latest, decision, identity, exists, started_at, spool_root or default_root(), commit_partial)
+    newest = next(iter(chain.latest_days(store, source, 1)), None)  # of another day: an archive is one source's, not one day's
+    known = latest or newest
+    identity = identify(client, source, known.manifest.source if known else None, run.is_known, sleep)
+    had_ended = newest is not None and newest.manifest.ended and newest.manifest.dt < day.isoformat()
+    if identity.gone and latest is None and newest is not None and had_ended:
+        return DayResult(newest.manifest, newest.key, committed=False)
+    run.gone = identity.gone
+    return run.read_and_commit(latest, decision, identity.source, started_at, spool_root or default_root(), commit_partial)
 
 
 class _Run:
@@ -147,71 +152,16 @@ class _Run:
         self.now = now
         self.sleep = sleep
         self.progress = progress
+        self.gone = False
+        """Whether the pipeline no longer exists."""
 
-    # -- who it is about ---------------------------------------------------------------------------------------------
+    def is_first_day(self) -> bool:
+        """Whether no earlier day of the source was archived."""
+        return is_first_day(self.store, self.source, self.day)
 
-    def identify(self, latest: Manifest | None) -> tuple[Source, bool]:
-        """The source as the manifest names it, and whether it still exists. Asked before anything is read."""
-        workspaces = self._workspace_ids()
-        if (skew := self.client.clock_skew) is not None and abs(skew) > MOST_CLOCK_SKEW:
-            raise ClockError(
-                f"This machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API's.",
-                "What is closed, due and still shown is judged by the clock: set it (NTP) and run again.",
-                str(self.source),
-            )
-        pipeline_id, exists = None, True
-        try:
-            if self.source.kind == "pipeline":
-                pipeline_id = self._ask(lambda: self.client.pipeline(self.source.workspace, self.source.name)).pipeline_id
-        except PipelineNotFoundError:
-            exists = self.source.name in {found.name for found in self._ask(lambda: self.client.pipelines(self.source.workspace))}
-            if not exists and latest is None and is_first_day(self.store, self.source, self.day):
-                raise  # never seen here: a wrong name, not a pipeline that ended
-        workspace_id = workspaces.get(self.source.workspace)
-        source = Source(
-            host=self.client.host,
-            workspace=self.source.workspace,
-            workspace_id=workspace_id,
-            pipeline=self.source.name,
-            pipeline_id=pipeline_id,
-            kind=self.source.kind,
-        )
-        self._check_identity(source, latest or self._neighbour())
-        return source, exists
-
-    def _workspace_ids(self) -> dict[str, str | None]:
-        """The id of each workspace; empty where the key may not list them: then there is no id to compare."""
-        try:
-            return {found.name: found.workspace_id for found in self._ask(self.client.workspaces)}
-        except (NotFoundError, PermissionDeniedError):
-            return {}
-
-    def _ask(self, ask: Callable[[], _Answer]) -> _Answer:
-        return ask_again(ask, self.sleep or time.sleep)
-
-    def _neighbour(self) -> Manifest | None:
-        """The newest manifest of another day: an archive is one source's, not one day's."""
-        newest = chain.latest_days(self.store, self.source, 1)
-        return newest[-1].manifest if newest else None
-
-    def _check_identity(self, mine: Source, latest: Manifest | None) -> None:
-        if latest is None:
-            return
-        theirs = latest.source
-        changed = [
-            f"{name} {before!r}, now {after!r}"
-            for name, before, after in [
-                ("host", theirs.host, mine.host),
-                ("workspace_id", theirs.workspace_id, mine.workspace_id),
-            ]
-            if before and after and before != after
-        ]
-        if changed:
-            raise IdentityError(
-                f"This archive belongs to another source: {'; '.join(changed)}.",
-                "Give the block another prefix, or the credentials of the right platform.",
-                str(self.source),
-            )
+    def is_known(self) -> bool:
+        """Whether this day or an earlier one of the source was archived: then it may have ended, and is no wrong name."""
+        return any(archived <= self.day for archived in chain.list_days(self.store, self.source))
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -220,7 +170,6 @@ class _Run:
         latest: StoredManifest | None,
         decision: Decision,
         identity: Source,
-        exists: bool,
         started_at: float,
         root: Path,
         commit_partial: bool,
@@ -230,7 +179,9 @@ class _Run:
         policy = self.options.redaction
         purpose = Purpose(revision, self.options.compression, policy.sha256 if policy else None)
         day_over = self.span.end / SECOND + SETTLE_LAG
-        not_before = min(day_over, started_at)
+        not_before = day_over if started_at >= day_over else started_at - SETTLE_LAG
+        if decision.due_since is not None:
+            not_before = max(not_before, decision.due_since)
         key = SpoolKey(
             self.client.host,
             self.client.key_hash,
@@ -240,17 +191,17 @@ class _Run:
             self.day.isoformat(),
         )
         with Spool(root, key, purpose, self.span, started_at, not_before, policy) as spool:
-            read = self._read(spool, decision, exists)
+            read = self._read(spool, decision)
             if read.unread and not commit_partial and (error := next((e for _, e in read.unread if e.transient), None)):
                 raise error
-            if read.unread and not spool.slices and exists:
-                raise read.unread[0].error  # empty-handed: nothing to commit, and the next run begins where this one did
-            outcome = self._outcome(spool, read, decision, identity, exists, latest)
-            result = self._commit(spool, outcome, latest)
+            error = None if self.gone else next((e for span, e in read.unread if span.end > whole_since(self.now())), None)
+            if error is not None and not spool.slices:
+                raise error  # empty-handed: nothing to commit, and the next run begins where this one did
+            result = self._commit(spool, read, identity, latest, error)
             spool.discard()
             return result
 
-    def _read(self, spool: Spool, decision: Decision, exists: bool) -> SpansRead:
+    def _read(self, spool: Spool, decision: Decision) -> SpansRead:
         wanted = subtract_spans(decision.spans, spool.read)
         if shown_since(self.now() + SHORT_OF_TIME) > self.span.start:
             wanted = by_hours(wanted)
@@ -266,19 +217,26 @@ class _Run:
         total = max(1, sum(span.end - span.start for span in decision.spans))
         covered = total - sum(span.end - span.start for span in wanted)
         rows = sum(found.counts.rows for found in spool.slices)
+        noted = 0
         try:
             for increment in read:
+                for tie in read.tally.ties[noted:]:  # before the stretches that pass over it
+                    spool.add_doubt(tie.span, tie.rows)
+                    noted += 1
                 spool.add(increment)
                 rows += len(increment.rows)
                 covered += increment.hi - increment.lo
                 if self.progress is not None:
                     self.progress(Progress(rows, read.tally.requests, read.tally.retries, covered / total))
         except PipelineNotFoundError as error:
-            if exists:
+            if not self.gone and (self.source.kind == "pipeline" or not self.is_known()):
                 raise
+            self.gone = True
             read.give_up(wanted, error)
         finally:
             spool.flush()
+        for tie in read.tally.ties[noted:]:
+            spool.add_doubt(tie.span, tie.rows)
         spool.add_loose(read.leftovers)
         spool.add_loose(read.strays)
         return read
@@ -289,20 +247,52 @@ class _Run:
             raise ResponseError("The page holds far more rows than asked for.", "", str(self.source))
         return page
 
+    def _ask_for(self, spans: list[Span]) -> list[Row]:
+        """The rows of some short stretches, as they are shown now."""
+        read = SpansRead(self._fetch, spans, self.budget, now=self.now, sleep=self.sleep, time_limit=self.options.time_limit)
+        rows = [row for increment in read for row in increment.rows]
+        if read.unread:
+            raise read.unread[0].error
+        return rows + read.strays
+
     # -- committing --------------------------------------------------------------------------------------------------
 
+    def _commit(
+        self, spool: Spool, read: SpansRead, identity: Source, latest: StoredManifest | None, error: DeepsetError | None
+    ) -> DayResult:
+        assembler = Assembler(self.store, self.source, self.day, spool, self.options.compression, ask=self._ask_for)
+        decided_on = latest.manifest.revision if latest else 0
+        for _ in range(20):
+            assembled = assembler.run(latest.manifest if latest else None)
+            outcome = self._outcome(spool, read, identity, latest, decided_on, error)
+            written = commit(self.store, self.source, self.options, outcome, assembled, latest, spool.folder, self.now())
+            if written is not None:
+                stored, committed = written
+                return DayResult(stored.manifest, stored.key, committed, tuple(assembled.foreign))
+            latest = chain.latest(self.store, self.source, self.day, hint=(latest.manifest.revision if latest else 0) + 1)
+        raise ArchiveError(
+            "Twenty others committed this day meanwhile.", "Something else writes into this archive.", str(self.source)
+        )
+
     def _outcome(
-        self, spool: Spool, read: SpansRead, decision: Decision, identity: Source, exists: bool, latest: StoredManifest | None
+        self,
+        spool: Spool,
+        read: SpansRead,
+        identity: Source,
+        latest: StoredManifest | None,
+        decided_on: int,
+        error: DeepsetError | None,
     ) -> Outcome:
+        doubtful = [doubt.span for doubt in spool.doubts]
         holes = holes_of(
             self.span,
-            decision,
-            spool,
-            read,
+            spool.covered,
+            doubtful,
+            read.unread,
             latest.manifest if latest else None,
             now=self.now(),
-            gone=not exists,
-            first=lambda: is_first_day(self.store, self.source, self.day),
+            gone=self.gone,
+            first=self.is_first_day,
         )
         top, bottom = read.total_at.get(self.span.end), read.total_at.get(self.span.start)
         counted = read.learned.total_counts == "after" and top is not None and bottom is not None and not spool.resumed
@@ -312,27 +302,15 @@ class _Run:
             day=self.day,
             span=TimeSpan(start=format_instant(self.span.start), end=format_instant(self.span.end)),
             started_at=spool.started_at,
-            whole=decision.kind == "whole",
+            whole=not subtract_spans([self.span], subtract_spans(spool.covered, doubtful)),
+            decided_on=decided_on,
             holes=holes,
-            ended=not exists,
-            ties=[tie for tie in read.tally.ties if tie.span.end > self.span.start],
+            ended=self.gone,
+            ties=[doubt for doubt in spool.doubts if any(doubt.overlaps(hole.span) for hole in holes)],
             repeats=read.tally.repeats,
             requests=read.tally.requests,
             retries=read.tally.retries,
             total_reported=top,
             total_agrees=(top or 0) - (bottom or 0) == rows if counted else None,
-            read_error=read.unread[0].error if read.unread else None,
-        )
-
-    def _commit(self, spool: Spool, outcome: Outcome, latest: StoredManifest | None) -> DayResult:
-        assembler = Assembler(self.store, self.source, self.day, spool, self.options.compression)
-        for _ in range(20):
-            assembled = assembler.run(latest.manifest if latest else None)
-            written = commit(self.store, self.source, self.options, outcome, assembled, latest, spool.folder, self.now())
-            if written is not None:
-                stored, committed = written
-                return DayResult(stored.manifest, stored.key, committed, tuple(assembled.foreign))
-            latest = chain.latest(self.store, self.source, self.day, hint=(latest.manifest.revision if latest else 0) + 1)
-        raise IdentityError(
-            "Twenty others committed this day meanwhile.", "Something else writes into this archive.", str(self.source)
+            read_error=error,
         )

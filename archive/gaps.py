@@ -18,11 +18,12 @@ from ..api.errors import (
     TimeBudgetError,
 )
 from ..api.learned import shown_since
-from ..api.parallel import SpansRead
+from ..api.parallel import Unread
 from ..api.times import SECOND, Span
+from ..api.walk import ceil_to
 from .manifest import Gap, Manifest
-from .plan import Decision, gap_span
-from .spool import Spool, subtract_spans
+from .plan import gap_span, to_mend
+from .spans import subtract_spans
 
 _REASONS: list[tuple[type[DeepsetError], str]] = [
     (GatewayTimeoutError, "gateway-timeout"),
@@ -46,62 +47,59 @@ class Hole(NamedTuple):
 
     def mendable(self, now: float) -> bool:
         """Whether a later run may still read it."""
-        return self.reason not in {"before-first-run", "pipeline-gone"} and self.span.end > shown_since(now)
+        return self.reason not in {"before-first-run", "pipeline-gone"} and self.span.end > whole_since(now)
+
+
+def whole_since(now: float) -> int:
+    """The first whole second that is surely shown at `now` (seconds since 1970); holes begin and end on whole seconds."""
+    return ceil_to(shown_since(now), SECOND)
 
 
 def holes_of(
     day: Span,
-    decision: Decision,
-    spool: Spool,
-    read: SpansRead,
+    covered: list[Span],
+    ties: list[Span],
+    unread: list[Unread],
     latest: Manifest | None,
     *,
     now: float,
     gone: bool,
     first: Callable[[], bool],
 ) -> list[Hole]:
-    """The holes in the day after this read, oldest first, disjoint.
+    """The holes in the day after a read, oldest first, disjoint.
 
     A stretch is whole when a page that proves it was answered while the platform still had to show all of it, or when an
-    earlier revision holds it.
+    earlier revision holds it. Which revision that is, can change while the read goes on: another run may commit.
 
     Args:
         day: the day.
-        decision: what was to be read.
-        spool: what was read.
-        read: how that went.
-        latest: the manifest before.
+        covered: what this read proved to be whole, ties or not.
+        ties: what in it was passed without proof.
+        unread: what could not be read, and why.
+        latest: the newest manifest.
         now: seconds since 1970.
         gone: whether the pipeline no longer exists.
         first: whether no earlier day was archived; asked only where it matters.
     """
     ties = [
-        Span(max(tie.span.start, day.start) // SECOND * SECOND, min(-(-tie.span.end // SECOND) * SECOND, day.end))
-        for tie in read.tally.ties
+        Span(max(tie.start // SECOND * SECOND, day.start), min(ceil_to(tie.end, SECOND), day.end))
+        for tie in ties
     ]
-    covered = subtract_spans(spool.covered, ties)
     if latest is None:
         wanted = [day]
-    elif decision.kind == "mend":
-        wanted = list(decision.spans)
-        wanted += [
-            gap_span(gap.start, gap.end) for gap in latest.gaps
-        ]  # those of the first run stay, unless they came after all
     else:
         wanted = [gap_span(gap.start, gap.end) for gap in latest.gaps]
-    missing = subtract_spans(wanted, covered)
+        wanted += to_mend(latest, day) if latest.status == "open" else []
+    missing = subtract_spans(wanted, subtract_spans(covered, ties))
     known = {gap_span(gap.start, gap.end): gap.reason for gap in latest.gaps} if latest else {}
-    pieces = _cut(
-        missing,
-        [
-            *ties,
-            *(unread.span for unread in read.unread),
-            *known,
-            Span(shown_since(now), day.end),
-            Span(int(now) * SECOND, day.end),
-        ],
-    )
-    holes = [Hole(piece, _reason(piece, ties, read, known, now, gone, first)) for piece in pieces]
+    borders = [
+        *ties,
+        *(stretch.span for stretch in unread),
+        *known,
+        Span(whole_since(now), day.end),
+        Span(int(now) * SECOND, day.end),
+    ]
+    holes = [Hole(piece, _reason(piece, ties, unread, known, now, gone, first)) for piece in _cut(missing, borders)]
     return _joined(holes)
 
 
@@ -116,31 +114,40 @@ def _cut(spans: list[Span], borders: list[Span]) -> list[Span]:
 
 
 def _reason(
-    piece: Span, ties: list[Span], read: SpansRead, known: dict[Span, str], now: float, gone: bool, first: Callable[[], bool]
+    piece: Span,
+    ties: list[Span],
+    unread: list[Unread],
+    known: dict[Span, str],
+    now: float,
+    gone: bool,
+    first: Callable[[], bool],
 ) -> str:
     before = next((reason for span, reason in known.items() if span.start <= piece.start and piece.end <= span.end), None)
     if before == "before-first-run":
-        return before
-    if any(tie.start <= piece.start < tie.end for tie in ties):
-        return "unresolved-tie"
-    if piece.start >= int(now) * SECOND:
-        return "not-over"
-    error = next((unread.error for unread in read.unread if unread.span.start <= piece.start < unread.span.end), None)
-    if piece.end <= shown_since(now):
-        if before is not None and before != "not-over":
-            return before
-        return "before-first-run" if not known and first() else "retention"
-    if gone:
-        return "pipeline-gone"
-    if error is not None:
-        return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "error")
-    return before or "retention"
+        reason = before
+    elif any(tie.start <= piece.start < tie.end for tie in ties):
+        reason = "unresolved-tie"
+    elif piece.start >= int(now) * SECOND:
+        reason = "not-over"
+    elif piece.end <= whole_since(now):
+        kept = before if before != "not-over" else None
+        reason = kept or ("before-first-run" if not known and first() else "retention")
+    elif gone:
+        reason = "pipeline-gone"
+    else:
+        error = next((stretch.error for stretch in unread if stretch.span.start <= piece.start < stretch.span.end), None)
+        reason = before or "error" if error is None else _reason_of(error)
+    return reason
+
+
+def _reason_of(error: DeepsetError) -> str:
+    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "error")
 
 
 def _joined(holes: list[Hole]) -> list[Hole]:
     joined: list[Hole] = []
     for hole in holes:
-        span = Span(hole.span.start // SECOND * SECOND, -(-hole.span.end // SECOND) * SECOND)
+        span = Span(hole.span.start // SECOND * SECOND, ceil_to(hole.span.end, SECOND))
         if joined and joined[-1].reason == hole.reason and joined[-1].span.end >= span.start:
             joined[-1] = Hole(Span(joined[-1].span.start, span.end), hole.reason)
         else:

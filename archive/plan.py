@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from ..api.errors import InvalidInputError
@@ -12,7 +13,7 @@ from ..api.times import SECOND, Span, day_of, day_span, format_instant, parse_in
 from . import chain
 from .manifest import Manifest
 from .objects import ObjectStore
-from .spool import join_spans
+from .spans import join_spans
 
 SETTLE_LAG = 1800.0
 """Seconds after its time until which a row may still become visible."""
@@ -30,6 +31,8 @@ class Decision(NamedTuple):
     kind: Literal["nothing", "whole", "mend"]
     spans: list[Span]
     """Disjoint, oldest first, borders on whole seconds; empty when there is nothing to do."""
+    due_since: float | None = None
+    """Seconds since 1970: rows that were read before this do not count."""
 
 
 def decide(latest: Manifest | None, day: date, now: float, *, reread: bool = False) -> Decision:
@@ -50,16 +53,15 @@ def decide(latest: Manifest | None, day: date, now: float, *, reread: bool = Fal
     whole = Decision("whole", [Span(span.start, min(span.end, int(now) * SECOND))])
     if latest is None or reread:
         return whole
+    if latest.status == "sealed" and latest.ended:
+        return Decision("nothing", [])  # a second read would find nothing of what is gone
     if latest.status == "open":
         return Decision(
             "mend", [Span(s.start, min(s.end, int(now) * SECOND)) for s in to_mend(latest, span) if s.start < int(now) * SECOND]
         )
-    if (
-        latest.status == "sealed"
-        and now >= instant_of(latest.read_at) / SECOND + SECOND_READ_AFTER
-        and shown_since(now) <= span.start
-    ):
-        return whole
+    second_due = instant_of(latest.read_at) / SECOND + SECOND_READ_AFTER
+    if latest.status == "sealed" and now >= second_due and shown_since(now) <= span.start:
+        return whole._replace(due_since=second_due)
     return Decision("nothing", [])
 
 
@@ -107,15 +109,21 @@ def days_due(store: ObjectStore, source: LogSource, now: float) -> list[date]:
     today = day_of(int(now) * SECOND)
     days = chain.list_days(store, source)
     shown = {today - timedelta(days=back) for back in (1, 2)}
-    wanted = set(shown)
-    newest = chain.latest(store, source, days[-1]) if days else None
-    if newest is not None and not newest.manifest.ended:
-        following = days[-1] + timedelta(days=1)
-        while following < today:
-            wanted.add(following)  # skipped: what still comes is kept, the rest becomes a gap
-            following += timedelta(days=1)
+    wanted = shown | _skipped(store, source, days, today)
     wanted |= {archived for archived in days[-_REMEMBERED_DAYS:] if archived < today}
     return sorted(day for day in wanted if not _final(store, source, day, day in shown, days))
+
+
+def _skipped(store: ObjectStore, source: LogSource, days: list[date], today: date) -> set[date]:
+    """The days after an archived one that have no manifest: what still comes of them is kept, the rest becomes a gap."""
+    skipped: set[date] = set()
+    for archived, following in pairwise([*days, today]):
+        day = archived + timedelta(days=1)
+        if day < following and (latest := chain.latest(store, source, archived)) is not None and not latest.manifest.ended:
+            while day < following:
+                skipped.add(day)
+                day += timedelta(days=1)
+    return skipped
 
 
 def _final(store: ObjectStore, source: LogSource, day: date, shown: bool, days: list[date]) -> bool:

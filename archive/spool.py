@@ -2,19 +2,17 @@
 
 Rows come newest first, in stretches that are proven complete. A slice is a run of such stretches, turned around and
 compressed into its final encoding, so that a part is made by joining slices. Each slice is one append to ``rows.bin`` and
-one line in ``index.jsonl`` that names its place, its SHA-256 and the stretch it covers. After a kill, lines that are whole
-and slices whose hash holds are believed; the rest is read again.
+one line in ``index`` that names its place, its SHA-256 and the stretch it covers. After a kill, lines that are whole and
+slices whose hash holds are believed; the rest is read again.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,9 +26,12 @@ from ..api.times import Span
 from ..api.walk import Increment
 from .compression import Compression, compress
 from .counts import Counts
-from .errors import DiskFullError, SpoolError
+from .errors import SpoolError
 from .part_stream import inflate, split_lines
 from .redaction import RedactionPolicy
+from .spans import join_spans
+from .spool_folder import disk_error, own_folder
+from .spool_index import Doubt, Header, Purpose, Slice, entries, line_of
 
 _SMALLEST = 64 * 1024
 _LARGEST = 1024 * 1024
@@ -52,36 +53,6 @@ class SpoolKey(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:32]
 
 
-class Purpose(msgspec.Struct, frozen=True):
-    """What the read is for. A spool with another purpose is stale: its rows answer another question."""
-
-    revision: int
-    """The revision that the read will become."""
-    compression: str
-    redaction: str | None
-    format: int = 1
-
-
-class Slice(msgspec.Struct):
-    """A run of rows in its final encoding."""
-
-    offset: int
-    length: int
-    sha256: str
-    lo: int
-    hi: int
-    whole_from: int
-    """From here up to `hi` every row is there; below, the platform may have stopped showing some."""
-    loose: bool
-    """Rows of a stretch that is not proven complete, or that turned up late: they cover nothing and may repeat others."""
-    counts: Counts
-
-
-class _Header(msgspec.Struct):
-    purpose: Purpose
-    started_at: float
-
-
 class _Open:
     """A slice being filled, newest rows first."""
 
@@ -91,17 +62,6 @@ class _Open:
         self.rows: list[Row] = []
         self.bytes = 0
         self.whole_from: int | None = None
-
-
-def default_root() -> Path:
-    """Where spools are kept: ``$PREFECT_DEEPSET_SPOOL``, else the user's cache folder."""
-    if named := os.environ.get("PREFECT_DEEPSET_SPOOL"):
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "prefect-deepset" / "spool"
-    except RuntimeError:  # no home
-        return Path(tempfile.gettempdir()) / f"prefect-deepset-{os.getuid()}"
 
 
 class Spool:
@@ -123,6 +83,7 @@ class Spool:
                  redaction: RedactionPolicy | None = None) -> None:
         self.day = day
         self.slices: list[Slice] = []
+        self.doubts: list[Doubt] = []
         self.started_at = started_at
         self.resumed = False
         self._purpose = purpose
@@ -131,20 +92,28 @@ class Spool:
         self._open: dict[int, _Open] = {}
         self._written = 0
         self._private = False
-        self.folder = _own_folder(root / key.folder)
-        self._lock = filelock.FileLock(str(self.folder) + ".lock", timeout=0)
+        self._discarded = False
+        self.folder = root / key.folder
         try:
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = filelock.FileLock(f"{self.folder}.lock", timeout=0, mode=0o600)
             self._lock.acquire()
         except filelock.Timeout:
             self._private = True  # another run reads the same day: both may, the archive sorts it out
             self.folder = Path(tempfile.mkdtemp(prefix="private-", dir=root))
+        except OSError as error:
+            raise disk_error(error, self.folder) from error
         try:
+            own_folder(self.folder)  # under the lock: its last owner may just have removed it
             self._load(not_before)
             self._data = (self.folder / "rows.bin").open("ab")
-            self._index = (self.folder / "index.jsonl").open("ab")
-            if not self.resumed:
-                self._index.write(msgspec.json.encode(_Header(purpose, started_at)) + b"\n")
-                self._index.flush()
+            self._index = (self.folder / "index").open("ab")
+            # After a kill the last line may lack its end: what follows it must not be lost with it.
+            self._index.write(b"\n" if self.resumed else line_of(Header(purpose, started_at)))
+            self._index.flush()
+        except SpoolError:
+            self._lock.release()
+            raise
         except OSError as error:
             self._lock.release()
             raise disk_error(error, self.folder) from error
@@ -158,35 +127,35 @@ class Spool:
                 file.close()
             except OSError:  # a full disk, said already
                 continue
-        if self._private:
+        if self._private or self._discarded:
             shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.release()
 
     def _load(self, not_before: float) -> None:
         """Believes what an earlier read left, as far as it is whole, or starts anew."""
-        index, data = self.folder / "index.jsonl", self.folder / "rows.bin"
-        lines = index.read_bytes().split(b"\n")[:-1] if index.exists() else []
-        try:
-            header = msgspec.json.decode(lines[0], type=_Header) if lines else None
-        except msgspec.DecodeError:
-            header = None
-        if header is None or header.purpose != self._purpose or header.started_at < not_before or not data.exists():
-            index.unlink(missing_ok=True)
-            data.unlink(missing_ok=True)
+        index, data = self.folder / "index", self.folder / "rows.bin"
+        found = list(entries(index.read_bytes())) if index.exists() and data.exists() else []
+        header = found[0] if found else None
+        if not isinstance(header, Header) or header.purpose != self._purpose or header.started_at < not_before:
+            self._forget()
             return
         with data.open("rb") as file:
-            for line in lines[1:]:
-                try:
-                    found = msgspec.json.decode(line, type=Slice)
-                except msgspec.DecodeError:
-                    break
-                file.seek(found.offset)
-                if not found.loose and hashlib.sha256(file.read(found.length)).hexdigest() == found.sha256:
-                    self.slices.append(found)
+            for entry in found:
+                if isinstance(entry, Slice) and not entry.loose:
+                    file.seek(entry.offset)
+                    if hashlib.sha256(file.read(entry.length)).hexdigest() == entry.sha256:
+                        self.slices.append(entry)
         self._drop_overlaps()
+        # Where nothing is left of a stretch, it is read again, and so is its tie.
+        self.doubts = [entry for entry in found if isinstance(entry, Doubt)
+                       and any(entry.overlaps(Span(one.lo, one.hi)) for one in self.slices)]
         self._written = sum(found.length for found in self.slices)
         self.started_at = header.started_at
         self.resumed = True
+
+    def _forget(self) -> None:
+        for path in (self.folder / "index", self.folder / "rows.bin", *self.folder.glob("part-*")):
+            path.unlink(missing_ok=True)
 
     def _drop_overlaps(self) -> None:
         kept: list[Slice] = []
@@ -233,6 +202,22 @@ class Spool:
         held.rows = sorted(rows, reverse=True)
         self._write(held, loose=True)
 
+    def add_doubt(self, span: Span, rows: int) -> None:
+        """Takes note of a tie that is not proven complete, before any stretch over it is added: a kill must not forget it.
+
+        Raises:
+            DiskFullError: what is on disk stays.
+        """
+        doubt = Doubt(span.start, span.end, rows)
+        if doubt in self.doubts:
+            return
+        try:
+            self._index.write(line_of(doubt))
+            self._index.flush()
+        except OSError as error:
+            raise disk_error(error, self.folder) from error
+        self.doubts.append(doubt)
+
     def flush(self) -> None:
         """Closes every slice."""
         for held in list(self._open.values()):
@@ -249,7 +234,7 @@ class Spool:
             self._data.flush()
             found = Slice(offset, len(packed), hashlib.sha256(packed).hexdigest(), held.lo, held.hi,
                           held.lo if held.whole_from is None else held.whole_from, loose, Counts.of(held.rows, self.day.start))
-            self._index.write(msgspec.json.encode(found) + b"\n")
+            self._index.write(line_of(found))
             self._index.flush()
         except OSError as error:
             raise disk_error(error, self.folder) from error
@@ -260,7 +245,7 @@ class Spool:
 
     @property
     def covered(self) -> list[Span]:
-        """The stretches that are proven complete, oldest first."""
+        """The stretches that are proven complete, oldest first; `doubts` are not taken off."""
         return join_spans(Span(found.whole_from, found.hi) for found in self.slices if not found.loose)
 
     @property
@@ -300,59 +285,6 @@ class Spool:
 
     def discard(self) -> None:
         """Forgets everything: the day is committed."""
-        for name in ("rows.bin", "index.jsonl"):
-            (self.folder / name).unlink(missing_ok=True)
-        for leftover in self.folder.glob("part-*"):
-            leftover.unlink(missing_ok=True)
+        self._forget()
         self.slices.clear()
-
-
-def join_spans(spans: Iterable[Span]) -> list[Span]:
-    """The union, oldest first, spans that touch made one; empty ones left out."""
-    joined: list[Span] = []
-    for span in sorted(span for span in spans if span.start < span.end):
-        if joined and span.start <= joined[-1].end:
-            joined[-1] = Span(joined[-1].start, max(joined[-1].end, span.end))
-        else:
-            joined.append(span)
-    return joined
-
-
-def subtract_spans(wanted: Iterable[Span], covered: Iterable[Span]) -> list[Span]:
-    """What of `wanted` is not in `covered`, oldest first."""
-    holes: list[Span] = []
-    taken = join_spans(covered)
-    for span in join_spans(wanted):
-        start = span.start
-        for other in taken:
-            if other.end <= start or other.start >= span.end:
-                continue
-            if other.start > start:
-                holes.append(Span(start, other.start))
-            start = max(start, other.end)
-        if start < span.end:
-            holes.append(Span(start, span.end))
-    return holes
-
-
-def _own_folder(folder: Path) -> Path:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.mkdir(exist_ok=True, mode=0o700)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            raise SpoolError(f"The spool folder {folder.parent} holds something that belongs to another user.",
-                             "Set PREFECT_DEEPSET_SPOOL to a folder of your own.")
-        folder.chmod(0o700)
-    except OSError as error:
-        raise disk_error(error, folder) from error
-    return folder
-
-
-def disk_error(error: OSError, folder: Path) -> SpoolError:
-    """What an operating system's error in the spool's folder is called."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-        return DiskFullError(f"No space is left for the spool in {folder.parent}.",
-                             "What was read is kept: free space and run again, or set PREFECT_DEEPSET_SPOOL to another disk.")
-    return SpoolError(f"The spool in {folder.parent} cannot be used: {error.strerror}.",
-                      "Set PREFECT_DEEPSET_SPOOL to a folder that this user can write to.")
+        self._discarded = True

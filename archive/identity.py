@@ -1,0 +1,99 @@
+"""Whose logs they are: asked of the platform, and held against the archive, before anything is read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from ..api.again import ask_again
+from ..api.client import DeepsetClient
+from ..api.errors import NotFoundError, PermissionDeniedError, PipelineNotFoundError
+from ..api.sources import LogSource
+from .errors import ClockError, IdentityError
+from .manifest import Source
+
+MOST_CLOCK_SKEW = 300.0
+"""Seconds this machine's clock may differ from the API's."""
+
+_Answer = TypeVar("_Answer")
+
+
+class Identity(NamedTuple):
+    """The source as a manifest names it."""
+
+    source: Source
+    gone: bool
+    """Whether the pipeline no longer exists. Of an index this is not known before its logs are asked for."""
+
+
+def identify(
+    client: DeepsetClient,
+    source: LogSource,
+    archived: Source | None,
+    known_here: Callable[[], bool],
+    sleep: Callable[[float], None] | None = None,
+) -> Identity:
+    """What the platform says of the source.
+
+    Args:
+        client: of the platform.
+        source: what is asked for.
+        archived: what the archive says of it.
+        known_here: whether the archive holds it, so that it may have ended; asked only when it does not exist.
+        sleep: pauses between tries; None for real time.
+
+    Raises:
+        ClockError: this machine's clock is wrong.
+        IdentityError: the archive belongs to another host or workspace.
+        PipelineNotFoundError: a pipeline that neither exists nor was archived.
+        ApiError: no answer, or another one.
+    """
+    def ask(question: Callable[[], _Answer]) -> _Answer:
+        return ask_again(question, sleep or time.sleep)
+
+    try:
+        workspaces = {found.name: found.workspace_id for found in ask(client.workspaces)}
+    except (NotFoundError, PermissionDeniedError):  # the key may not list them: then there is no id to compare
+        workspaces = {}
+    _check_clock(client, source)
+    pipeline_id, gone = None, False
+    if source.kind == "pipeline":
+        try:
+            pipeline_id = ask(lambda: client.pipeline(source.workspace, source.name)).pipeline_id
+        except PipelineNotFoundError:
+            gone = source.name not in {found.name for found in ask(lambda: client.pipelines(source.workspace))}
+            if gone and not known_here():
+                raise  # a wrong name, not a pipeline that ended
+    mine = Source(
+        host=client.host,
+        workspace=source.workspace,
+        workspace_id=workspaces.get(source.workspace),
+        pipeline=source.name,
+        pipeline_id=pipeline_id,
+        kind=source.kind,
+    )
+    if archived is not None:
+        _check_same(source, mine, archived)
+    return Identity(mine, gone)
+
+
+def _check_clock(client: DeepsetClient, source: LogSource) -> None:
+    skew = client.clock_skew
+    if skew is not None and abs(skew) > MOST_CLOCK_SKEW:
+        raise ClockError(
+            f"This machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API's.",
+            "What is closed, due and still shown is judged by the clock: set it (NTP) and run again.",
+            str(source),
+        )
+
+
+def _check_same(source: LogSource, mine: Source, theirs: Source) -> None:
+    compared = [("host", theirs.host, mine.host), ("workspace_id", theirs.workspace_id, mine.workspace_id)]
+    changed = [f"{name} {before!r}, now {after!r}" for name, before, after in compared if before and after and before != after]
+    if changed:
+        raise IdentityError(
+            f"This archive belongs to another source: {'; '.join(changed)}.",
+            "Give the block another prefix, or the credentials of the right platform.",
+            str(source),
+        )

@@ -1,0 +1,50 @@
+"""Where spools lie on local disk, whose they are, and what a full disk is called."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from .errors import DiskFullError, SpoolError
+
+
+def default_root() -> Path:
+    """Where spools are kept: ``$PREFECT_DEEPSET_SPOOL``, else the user's cache folder."""
+    if named := os.environ.get("PREFECT_DEEPSET_SPOOL"):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "prefect-deepset" / "spool"
+    except RuntimeError:  # no home
+        return Path(tempfile.gettempdir()) / f"prefect-deepset-{os.getuid()}"
+
+
+def own_folder(folder: Path) -> Path:
+    """Makes the folder, for this user only.
+
+    Raises:
+        SpoolError: it belongs to someone else, or cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise SpoolError(f"The spool folder {folder.parent} holds something that belongs to another user.",
+                             "Set PREFECT_DEEPSET_SPOOL to a folder of your own.")
+        folder.chmod(0o700)
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    return folder
+
+
+def disk_error(error: OSError, folder: Path) -> SpoolError:
+    """The error of this project that says the same."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return DiskFullError(f"No space is left for the spool in {folder.parent}.",
+                             "What was read is kept: free space and run again, or set PREFECT_DEEPSET_SPOOL to another disk.")
+    return SpoolError(f"The spool in {folder.parent} cannot be used: {error.strerror}.",
+                      "Set PREFECT_DEEPSET_SPOOL to a folder that this user can write to.")

@@ -1,0 +1,85 @@
+"""The spool's index: what was read for which purpose, one checked line each, so that a torn or damaged line is not believed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import msgspec
+
+from ..api.times import Span
+from .counts import Counts
+
+
+class Purpose(msgspec.Struct, frozen=True):
+    """What the read is for. A spool with another purpose is stale: its rows answer another question."""
+
+    revision: int
+    """The revision that the read will become."""
+    compression: str
+    redaction: str | None
+    format: int = 2
+
+
+class Header(msgspec.Struct, tag="header"):
+    """The first line."""
+
+    purpose: Purpose
+    started_at: float
+
+
+class Slice(msgspec.Struct, tag="slice"):
+    """A run of rows in its final encoding."""
+
+    offset: int
+    length: int
+    sha256: str
+    lo: int
+    hi: int
+    whole_from: int
+    """From here up to `hi` every row is there; below, the platform may have stopped showing some."""
+    loose: bool
+    """Rows of a stretch that is not proven complete, or that turned up late: they cover nothing and may repeat others."""
+    counts: Counts
+
+
+class Doubt(msgspec.Struct, tag="doubt", frozen=True):
+    """A tie that was passed without proof that all of it was read: slices over it cover it no more."""
+
+    start: int
+    end: int
+    rows: int
+
+    @property
+    def span(self) -> Span:
+        """Where it is."""
+        return Span(self.start, self.end)
+
+    def overlaps(self, span: Span) -> bool:
+        """Whether some of it is in the span."""
+        return self.start < span.end and span.start < self.end
+
+
+Entry = Header | Slice | Doubt
+_decode = msgspec.json.Decoder(Entry).decode
+
+
+def line_of(entry: Entry) -> bytes:
+    """The entry's line, its check in front."""
+    body = msgspec.json.encode(entry)
+    return b"%s %s\n" % (_check(body), body)
+
+
+def entries(index: bytes) -> Iterator[Entry]:
+    """The entries of all lines that are as they were written."""
+    for line in index.split(b"\n"):
+        check, _, body = line.partition(b" ")
+        if body and check == _check(body):
+            try:
+                yield _decode(body)
+            except msgspec.DecodeError:  # written by another version
+                continue
+
+
+def _check(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest()[:16].encode()
