@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from ..api.errors import InvalidInputError
@@ -16,7 +18,7 @@ from ..api.sources import LogSource
 from ..api.times import DAY, day_of, to_instant
 from .chain import archived_sources, latest, list_days
 from .chain_check import CheckedChain, Revision, check_chain, check_links
-from .errors import ManifestError
+from .errors import ManifestError, StoreUnavailableError
 from .formats import FORMATS
 from .keys import day_folder, source_folder, workspace_folder
 from .objects import ObjectInfo, ObjectStore
@@ -27,6 +29,7 @@ __all__ = ["ArchiveVerdict", "DayVerdict", "Finding", "FindingKind", "verify_arc
 
 _GRACE = DAY
 """A day's manifest is missed only once the day is over for that long."""
+_ATTEMPTS = 3
 _TABLES = (*FORMATS, "manifests")
 
 
@@ -57,7 +60,7 @@ def verify_day(store: ObjectStore, source: LogSource, day: date, signing_key: st
         StoreError: when the store cannot be read.
         InvalidInputError: when a format's extra is missing, or the key is empty.
     """
-    checked = _check_day(store, source, day, signing_key)
+    checked = _check_patiently(store, source, day, signing_key)
     if not checked.chain.expected:
         _miss(store, checked)
     _explain_moves(store, [checked])
@@ -65,22 +68,26 @@ def verify_day(store: ObjectStore, source: LogSource, day: date, signing_key: st
 
 
 def verify_archive(store: ObjectStore, workspace: str, pipelines: Sequence[str | LogSource] | None, start: date | None,
-                   end: date | None, now: datetime, signing_key: str | bytes | None = None) -> ArchiveVerdict:
-    """Verifies every day of a workspace's archive, reading one day after another in bounded memory.
+                   end: date | None, now: datetime, signing_key: str | bytes | None = None,
+                   max_concurrency: int = 4) -> ArchiveVerdict:
+    """Verifies every day of a workspace's archive, a few days at once, in bounded memory.
 
     Args:
         pipelines: names of pipelines, or sources; None for every pipeline and index that was ever archived.
         start, end: the first and last day, both included; None for the first one archived and the last one over.
         now: with a time zone. A day is missed only once it is over for 24 hours, and none after the source ended.
         signing_key: what manifests were signed with; then one that is not signed is a finding.
+        max_concurrency: days read at once.
 
     Raises:
-        StoreError: when the store cannot be read.
+        StoreError: when the store cannot be read; what breaks off in the middle is tried three times.
         InvalidInputError: when a format's extra is missing, the key is empty, or `now` has no time zone.
     """
     instant = to_instant(now, "now")
     if start and end and start > end:
         raise InvalidInputError(f"`start` ({start}) is after `end` ({end}).", "Give the earlier day as `start`.")
+    if max_concurrency < 1:
+        raise InvalidInputError(f"`max_concurrency` is {max_concurrency}.", "Give at least 1.")
     archived = archived_sources(store, workspace)
     asked = archived if pipelines is None else [
         LogSource(workspace, name) if isinstance(name, str) else name for name in dict.fromkeys(pipelines)]
@@ -90,7 +97,10 @@ def verify_archive(store: ObjectStore, workspace: str, pipelines: Sequence[str |
     for source in asked:
         if archived and source not in archived:
             around.add("missing", source_folder(store.prefix, "manifests", source), "nothing of it is archived")
-    days = [checked for source in asked for checked in _check_days(store, source, start, end, instant, signing_key)]
+    days: list[_CheckedDay] = []
+    with ThreadPoolExecutor(max_concurrency, "verify") as pool:
+        for source in asked:
+            days += _check_days(store, source, start, end, instant, signing_key, pool)
     if pipelines is None and start is None and end is None:
         _find_strangers(store, workspace, asked, around)
     _explain_moves(store, days, around)
@@ -98,7 +108,7 @@ def verify_archive(store: ObjectStore, workspace: str, pipelines: Sequence[str |
 
 
 def _check_days(store: ObjectStore, source: LogSource, start: date | None, end: date | None, now: int,
-                signing_key: str | bytes | None) -> Iterable[_CheckedDay]:
+                signing_key: str | bytes | None, pool: ThreadPoolExecutor) -> Iterable[_CheckedDay]:
     """The source's days from its first to its last, those with nothing to say left out."""
     archived = list_days(store, source)
     present = {*archived, *_days_with_parts(store, source)}
@@ -109,9 +119,11 @@ def _check_days(store: ObjectStore, source: LogSource, start: date | None, end: 
     last = max([due, *present]) if end is None else end
     day = start if start and before else min(present, default=last + timedelta(days=1))
     day = max(day, start) if start else day
+    wanted = sorted(found for found in present if day <= found <= last)
+    check = partial(_check_patiently, store, source, signing_key=signing_key)
+    checks = dict(zip(wanted, pool.map(check, wanted), strict=True))
     while day <= last:
-        if day in present:
-            checked = _check_day(store, source, day, signing_key)
+        if (checked := checks.get(day)) is not None:
             if checked.chain.expected:
                 begun = True
                 newest = checked.chain.revisions.get(checked.chain.expected)
@@ -148,6 +160,16 @@ def _has_ended(store: ObjectStore, source: LogSource, day: date) -> bool:
 def _miss(store: ObjectStore, checked: _CheckedDay) -> None:
     folder = day_folder(store.prefix, "manifests", checked.source, checked.day)
     checked.findings.add("missing", folder, "the day has no manifest")
+
+
+def _check_patiently(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | None) -> _CheckedDay:
+    """`_check_day`, begun again when the store breaks off in the middle of an object: nothing else repeats that."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _check_day(store, source, day, signing_key)
+        except StoreUnavailableError:
+            continue
+    return _check_day(store, source, day, signing_key)
 
 
 def _check_day(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | None) -> _CheckedDay:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import zstandard
 from prefect_deepset.api.errors import InvalidInputError
+from prefect_deepset.archive.errors import StoreUnavailableError
 from prefect_deepset.archive.keys import part_key
 from prefect_deepset.archive.manifest import Manifest, sha256_hex
 from prefect_deepset.archive.signing import sign
+from prefect_deepset.archive.store import S3Store
 from prefect_deepset.archive.verify import ArchiveVerdict, verify_archive, verify_day
 
 from ..servers.ministack import S3Handle
@@ -226,11 +230,48 @@ def test_a_large_day_is_verified_in_bounded_memory(s3: S3Handle):
     assert peak < 8 << 20 < size
 
 
+class BreakingStore(S3Store):
+    """A store whose answers break off a few times."""
+
+    failures = 0
+
+    def open(self, key: str) -> AbstractContextManager[Iterator[bytes]] | None:
+        if key.endswith(".gz") and self.failures:
+            self.failures -= 1
+            return broken()
+        return super().open(key)
+
+
+@contextmanager
+def broken() -> Iterator[Iterator[bytes]]:
+    def chunks() -> Iterator[bytes]:
+        yield b"\x1f\x8b\x08"
+        raise StoreUnavailableError("The object's bytes broke off before their end.")
+
+    yield chunks()
+
+
+def test_an_answer_that_breaks_off_is_no_damage(bucket: Bucket):
+    store = BreakingStore(bucket.client, bucket.name, PREFIX)
+    store.failures = 2
+    assert verify_day(store, PIPELINE, DAY).complete
+    store.failures = 9
+    with pytest.raises(StoreUnavailableError):
+        verify_day(store, PIPELINE, DAY)
+
+
+def test_the_verdict_does_not_depend_on_concurrency(bucket: Bucket):
+    flip(bucket, part(2))
+    assert bucket.verify(max_concurrency=1) == bucket.verify(max_concurrency=8)
+
+
 def test_wrong_parameters_are_named(bucket: Bucket):
     with pytest.raises(InvalidInputError, match="`start`"):
         bucket.verify(start=THIRD_DAY, end=DAY)
     with pytest.raises(InvalidInputError, match="`now`"):
         bucket.verify(now=datetime(2026, 3, 20))  # noqa: DTZ001
+    with pytest.raises(InvalidInputError, match="`max_concurrency`"):
+        bucket.verify(max_concurrency=0)
     with pytest.raises(InvalidInputError, match="key"):
         bucket.verify(signing_key="")
 
