@@ -1,6 +1,7 @@
-"""Prefect blocks: the key to deepset, and the archive's place. Importing this module registers them."""
+"""Prefect blocks: the key to deepset, the archive's place, and what is worth an alert. Importing this module registers them."""
 
+from .alert_rules import AlertRules
 from .archive import LogArchive
 from .credentials import DeepsetCredentials
 
-__all__ = ["DeepsetCredentials", "LogArchive"]
+__all__ = ["AlertRules", "DeepsetCredentials", "LogArchive"]

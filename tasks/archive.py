@@ -7,6 +7,7 @@ from datetime import date
 from prefect import task
 from prefect.logging import get_run_logger
 
+from ..alerts.assets import materialized_event
 from ..alerts.events import archived_event
 from ..api.sources import LogSource
 from ..archive import day as core
@@ -22,8 +23,9 @@ def archive_day(credentials: DeepsetCredentials, archive: LogArchive, workspace:
                 reread: bool = False, max_concurrency: int = 16) -> Manifest:
     """Reads what is due of one UTC day and commits it. Returns the day's newest manifest, which may be an older run's.
 
-    Emits `deepset.logs.archived` when it committed a revision. A transient error is retried by Prefect, and the retry goes on
-    from what was read; the last attempt commits what there is as ``open``, with its gaps.
+    Emits `deepset.logs.archived`, and that the pipeline's asset was materialized, when it committed a revision. A transient
+    error is retried by Prefect, and the retry goes on from what was read; the last attempt commits what there is as ``open``,
+    with its gaps.
 
     Args:
         credentials: the key to deepset.
@@ -50,6 +52,7 @@ def archive_day(credentials: DeepsetCredentials, archive: LogArchive, workspace:
         logger.info("Archived %s %s: revision %d, %s, %d rows, %d errors, %d requests.", pipeline, day, manifest.revision,
                     manifest.status, manifest.rows, manifest.errors, manifest.requests)
         emit(archived_event(manifest, result.key, archive.bucket))
+        emit(materialized_event(manifest, result.key, archive.bucket, archive.prefix))
     else:
         logger.info("Nothing to do for %s %s: revision %d is %s.", pipeline, day, manifest.revision, manifest.status)
     return manifest
