@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from .errors import InvalidInputError
+from .times import SECOND, format_instant
 
 _OR = re.compile(r"(?i)\bor\b")
 _QUOTED = re.compile(r"'(?:[^']|'')*'")
@@ -56,6 +57,21 @@ def build_filter(levels: Iterable[str] | None = None, origins: Iterable[str] | N
     if extra and any(pairs) and _OR.search(_QUOTED.sub("", extra)):
         extra = f"({extra})"  # `and` binds tighter; parentheses only where they change the meaning
     return [" and ".join([*pair, *([extra] if extra else [])]) or None for pair in pairs]
+
+
+def not_before(floor: int) -> str:
+    """The filter for rows from `floor` on, a whole second in nanoseconds.
+
+    It reaches one second lower than what will be believed, with a fraction: right also where times are compared as strings.
+    """
+    return f"logged_at ge '{format_instant(floor - SECOND)[:-1]}.000000Z'"
+
+
+def both(first: str | None, second: str) -> str:
+    """The conjunction of two filters."""
+    if not first:
+        return second
+    return f"({first}) and {second}" if _OR.search(_QUOTED.sub("", first)) else f"{first} and {second}"
 
 
 def each(values: Iterable[str] | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,11 +34,14 @@ class Learned:
     total_counts: Literal["after", "all", "unclear"] | None = None
     """What `total` counts: rows below the cursor, all rows, or neither."""
     oldest_seen: int | None = None
+    largest_page: int = 0
+    """Rows of the longest page so far: a server may cap pages lower than asked."""
     levels: set[str] = field(default_factory=lambda: set(LEVELS))
     origins: set[str] = field(default_factory=lambda: set(ORIGINS))
 
-    def see(self, rows: Iterable[Row]) -> None:
+    def see(self, rows: Sequence[Row]) -> None:
         """Takes note of the values in a page."""
+        self.largest_page = max(self.largest_page, len(rows))
         for row in rows:
             self.levels.add(row.level)
             self.origins.add(row.origin)

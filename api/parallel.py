@@ -186,7 +186,7 @@ class SpansRead:
     def _do(self, job: _Job) -> None:
         careful = job.step is not None or job.refine is not None
         if careful:
-            job.walk.limit = 10
+            job.walk.load.limit = 10
         try:
             for increment in self._reader.increments(job.walk, job.lock, patient=not careful):
                 self._out.put(increment)
@@ -304,10 +304,10 @@ class SpansRead:
         self._jobs.append(_Job(self._walk(Span(stretch.start, middle)), refine=stretch.end, error=error))
 
     def _note_totals(self, walk: Walk) -> None:
-        if walk.first_total is not None:
-            self.total_at[walk.end] = walk.first_total
-        if walk.done and walk.below_total is not None:
-            self.total_at[walk.start] = walk.below_total
+        if walk.totals.first is not None:
+            self.total_at[walk.end] = walk.totals.first
+        if walk.done and walk.totals.below is not None:
+            self.total_at[walk.start] = walk.totals.below
 
 
 def _join(unread: list[Unread]) -> list[Unread]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from .errors import BadRequestError, UnprocessableError
+from .filters import both, level_filter, origin_filter
 from .learned import Learned
 from .rows import Row
 from .times import Span
@@ -35,18 +36,6 @@ class _Split(NamedTuple):
 
 Run = Callable[[Walk], tuple[list[Row], bool]]
 """Drives a walk to its end; gives its rows, and False when it stalled."""
-
-
-def equals(field: str, value: str) -> str:
-    """``field eq 'value'`` with OData quoting."""
-    return f"{field} eq '{value.replace(chr(39), chr(39) * 2)}'"
-
-
-def both(first: str | None, second: str) -> str:
-    """The conjunction of two filters."""
-    if not first:
-        return second
-    return f"({first}) and {second}" if " or " in first.lower() else f"{first} and {second}"
 
 
 def read_tie(tie: Span, base: str | None, learned: Learned, seen: set[Key], run: Run) -> TieRead:
@@ -80,14 +69,14 @@ def _split(tie: Span, base: str | None, field: Field, learned: Learned, run: Run
     rows: dict[Key, Row] = {}
     complete, refined = True, False
     for value in sorted(values - {""}):
-        condition = both(base, equals(field, value))
+        condition = both(base, _equals(field, value))
         found, passed = _read(tie, condition, field, value, learned, run)
         if not passed and found is not None:
             refined = True
             other: Field = "origin" if field == "level" else "level"
             passed = True
             for second in sorted((learned.origins if other == "origin" else learned.levels) - {""}):
-                part, part_passed = _read(tie, both(condition, equals(other, second)), other, second, learned, run)
+                part, part_passed = _read(tie, both(condition, _equals(other, second)), other, second, learned, run)
                 passed = passed and part_passed
                 found.extend(part or ())
         complete = complete and passed
@@ -105,3 +94,7 @@ def _read(tie: Span, condition: str, field: Field, value: str, learned: Learned,
     if len(matching) != len(rows):
         return None, False
     return matching, passed
+
+
+def _equals(field: Field, value: str) -> str:
+    return level_filter(value) if field == "level" else origin_filter(value)

@@ -15,26 +15,23 @@ them is proven complete. Only the rows of the overlap and the ids of the last tw
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from .errors import CursorError, EndDisputedError
+from .filters import both, not_before
+from .held import Held, Key
 from .learned import Learned
+from .load import MAX_LIMIT, Load
+from .place import Next, Place
 from .rows import Page, Row
 from .times import MICROSECOND, MILLISECOND, SECOND, Span, format_instant
+from .totals import Totals
 
-MAX_LIMIT = 100
-OVERLAP = MILLISECOND
-WIDER = (10 * MILLISECOND, 100 * MILLISECOND, SECOND, 2 * SECOND)
-NARROWER = (MILLISECOND, MICROSECOND)
+__all__ = ["MAX_LIMIT", "TOLERANCE", "Increment", "Key", "Request", "Walk", "ceil_to"]
+
 TOLERANCE = 2 * SECOND
 """Rows this much newer than the cursor are a coarse comparison; anything newer means that time moves the wrong way."""
-_SIZES = (100, 50, 25, 10)
-_MOST_TRIES = 24
 _MOST_END_CLAIMS = 5
-
-Key = tuple[int, str]
 
 
 class Request(NamedTuple):
@@ -53,19 +50,6 @@ class Increment(NamedTuple):
     hi: int
     answered_at: float
     """Seconds since 1970 when the page that proved it was answered."""
-
-
-@dataclass
-class _Place:
-    """What was tried at the present cursor."""
-
-    overlap: int
-    tried: set[int] = field(default_factory=set[int])
-    tries: int = 0
-    full_size_tried: bool = False
-    short_pages: int = 0
-    end_claims: int = 0
-    nudged: bool = False
 
 
 def ceil_to(instant: int, unit: int) -> int:
@@ -88,16 +72,11 @@ class Walk:
         self.end = span.end
         self.learned = learned
         self.filter = filter
-        self.limit = MAX_LIMIT
-        self.window: int | None = None  # nanoseconds below the cursor that a `logged_at` filter lets through
+        self.load = Load()
         self.done = span.start >= span.end
         self.stalled = False
         self.pages = 0
-        self.repeats = 0
-        self.strays: list[Row] = []
-        """Rows that turned up in a stretch already handed out (they became visible late)."""
-        self.first_total: int | None = None
-        self.below_total: int | None = None
+        self.totals = Totals(learned)
         self.ended = False
         """True when the server had nothing older than the span's start."""
         self.density = 0.0
@@ -106,11 +85,8 @@ class Walk:
         self.answered_at = 0.0
         self._enter = ceil_to(span.end, SECOND) if enter is None else enter
         self._anchor: Row | None = None
-        self._place = _Place(learned.overlap)
-        self._held: dict[Key, Row] = {}
-        self._recent: deque[set[Key]] = deque(maxlen=2)
-        self._handed_out = span.end
-        self._last_total: tuple[int, int] | None = None
+        self._place = Place(learned.overlap)
+        self._held = Held(span.end)
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -119,8 +95,20 @@ class Walk:
         """The instant older rows are asked for: the next request's `after`."""
         if self._anchor is None:
             return self._enter - (MICROSECOND if self._place.nudged else 0)
+        if self._place.peek is not None:
+            return ceil_to(self._anchor.logged_at, MICROSECOND) + self._place.peek
         # The server may know microseconds only: a finer anchor is rounded up, which widens the overlap by less than 1 µs.
         return ceil_to(self._anchor.logged_at + self._place.overlap, MICROSECOND)
+
+    @property
+    def repeats(self) -> int:
+        """Rows that came again, as they must where pages overlap."""
+        return self._held.repeats
+
+    @property
+    def strays(self) -> list[Row]:
+        """Rows that turned up in a stretch already handed out (they became visible late)."""
+        return self._held.strays
 
     @property
     def position(self) -> int:
@@ -129,45 +117,20 @@ class Walk:
 
     def request(self) -> Request:
         """What to ask for next."""
-        return Request(self.cursor, self.limit, self._filter())
+        return Request(self.cursor, self.load.limit, self._filter())
 
     @property
     def window_floor(self) -> int | None:
-        """Down to where a request bounded by `window` reads, a whole second; None when requests are not bounded."""
-        if self.window is None:
-            return None
-        return max(self.start // SECOND * SECOND, (self.position - self.window) // SECOND * SECOND)
+        """Down to where a request bounded in time reads; None when requests are not bounded."""
+        return self.load.floor(self.start, self.position)
 
     def _filter(self) -> str | None:
         floor = self.window_floor
-        if floor is None:
-            return self.filter
-        # One second lower than what will be believed, with a fraction: right also where times are compared as strings.
-        bound = f"logged_at ge '{format_instant(floor - SECOND)[:-1]}.000000Z'"
-        return f"{self.filter} and {bound}" if self.filter else bound
+        return self.filter if floor is None else both(self.filter, not_before(floor))
 
     def ease(self) -> bool:
         """After a timeout: ask for less. False when there is nothing less to ask for."""
-        smaller = next((size for size in _SIZES if size < self.limit), None)
-        if smaller is not None:
-            self.limit = smaller
-            return True
-        if not self.learned.time_filter:
-            return False
-        if self.window is None:
-            self.window = 3600 * SECOND
-        elif self.window > 10 * SECOND:
-            self.window //= 6
-        else:
-            return False
-        return True
-
-    def _grow(self) -> None:
-        """After an accepted page: ask for more again."""
-        if self.window is not None:
-            self.window = self.window * 2 if self.window < 12 * 3600 * SECOND else None
-        elif self.limit < MAX_LIMIT:
-            self.limit = next(size for size in reversed(_SIZES) if size > self.limit)
+        return self.load.ease(time_filter=self.learned.time_filter)
 
     # -- taking an answer --------------------------------------------------------------------------------------------
 
@@ -182,8 +145,7 @@ class Walk:
         self.answered_at = answered_at
         rows = page.rows
         self.learned.see(rows)
-        if self.first_total is None:
-            self.first_total = page.total
+        self.totals.see(page)
         if not rows:
             self._take_empty(page, answered_at)
             return
@@ -201,25 +163,32 @@ class Walk:
         below = oldest.logged_at < anchor.logged_at
         if held and (below or page.has_more is False):
             self._accept(page, oldest, answered_at)
-        elif below:
-            self._widen()
-        else:
+        elif not below:
             self._stuck_above(page)
+        elif self._place.peek is not None:
+            self._place.try_again("short pages", self.cursor)
+            self._place.stop_peeking()  # there is more: it must come in a page that shows the anchor
+        else:
+            self._widen()
 
     def _take_empty(self, page: Page, answered_at: float) -> None:
         if page.has_more:
-            self._try_again("an empty page that says there is more")
-        elif self._anchor is not None:
-            self._widen()  # an end counts only when it shows the anchor: a coarse comparison hides it
-        else:
+            self._place.try_again("an empty page that says there is more", self.cursor)
+        elif self._anchor is None:
             self._claim_end(page, self._enter, answered_at)
+        elif self._place.peek is not None:
+            self._claim_end(page, self._anchor.logged_at, answered_at)  # the page before showed the anchor, and little else
+        else:
+            self._widen()  # an end counts only when it shows the anchor: a coarse comparison hides it
 
     def _ordered(self, rows: list[Row], oldest: int) -> bool:
         """Whether the page is ordered newest to oldest, up to the overlap; otherwise widens the overlap or refuses."""
         cursor = self.cursor
         if oldest > cursor + TOLERANCE:
-            raise CursorError(f"The server answered with rows newer than asked for: {format_instant(oldest)} after {format_instant(cursor)}.",
-                              "Its `after` does not continue to older rows; nothing can be read completely this way. Please report it.")
+            raise CursorError(
+                f"The server answered with rows newer than asked for: {format_instant(oldest)} after {format_instant(cursor)}.",
+                "Its `after` does not continue to older rows; nothing can be read completely this way. Please report it.",
+            )
         lowest, disorder = rows[0].logged_at, 0
         for row in rows:
             if row.logged_at < lowest:
@@ -229,110 +198,96 @@ class Walk:
         if disorder:
             self.learned.disordered = True
             if disorder > TOLERANCE:
-                raise CursorError(f"The server's rows are not ordered: one stands {disorder / SECOND:.3f} s out of place near {format_instant(oldest)}.",
-                                  "Nothing can be read completely this way. Please report it.")
+                raise CursorError(
+                    f"The server's rows are not ordered: one stands {disorder / SECOND:.3f} s out of place "
+                    f"near {format_instant(oldest)}.",
+                    "Nothing can be read completely this way. Please report it.",
+                )
             if disorder > self._place.overlap:
                 self.learned.overlap = self._place.overlap = TOLERANCE
-                self._try_again("rows that are not ordered within a millisecond")
+                self._place.try_again("rows that are not ordered within a millisecond", cursor)
                 return False
         return True
 
     def _accept(self, page: Page, oldest: Row, answered_at: float) -> None:
         """Keeps the page's rows and moves to its oldest row, or ends."""
-        fresh = self._keep(page.rows)
+        self._keep(page.rows)
         floor = self.window_floor
         if oldest.logged_at < self.start - self._place.overlap:
-            self._learn_total(page, fresh)
-            if page.total is not None:
-                self.below_total = page.total - sum(row.logged_at >= self.start for row in page.rows)
+            self._compare_totals(page, oldest)
+            self.totals.reach(page, self.start)
             self._finish()
         elif page.has_more is False:
             self._claim_end(page, oldest.logged_at, answered_at)
-        elif self._anchor is not None and floor is not None and oldest.logged_at < floor - 2 * SECOND:
-            self.learned.time_filter = False  # the bound was ignored here: it proves nothing, the page does
-            self._move(page, oldest, fresh)
         else:
-            self._move(page, oldest, fresh)
+            if self._anchor is not None and floor is not None and oldest.logged_at < floor - 2 * SECOND:
+                self.learned.time_filter = False  # the bound was ignored here: it proves nothing, the page does
+            self._move(page, oldest)
 
-    def _move(self, page: Page, oldest: Row, fresh: int) -> None:
-        self._learn_total(page, fresh)
+    def _move(self, page: Page, oldest: Row) -> None:
+        self._compare_totals(page, oldest)
         newest = max(page.rows, key=_time)
         self.density = len(page.rows) * SECOND / max(newest.logged_at - oldest.logged_at, MILLISECOND)
         self.learned.overlap = max(self.learned.overlap, self._place.overlap)
         self._anchor = oldest
-        self._place = _Place(self.learned.overlap)
-        self._recent.append({(row.logged_at, row.log_id) for row in page.rows})
+        self._place = Place(self.learned.overlap)
+        self._held.turn_page(page.rows)
         self.proven = min(self.proven, max(oldest.logged_at + self._place.overlap, self.start))
-        self._grow()
+        self.load.grow()
 
-    def _keep(self, rows: list[Row]) -> int:
-        """Holds the rows of the span that are new; the number of them."""
-        fresh = 0
-        cursor = self.cursor
-        for row in rows:
-            if row.logged_at < self.start or row.logged_at >= self.end:
-                continue
-            key = (row.logged_at, row.log_id)
-            if key in self._held or any(key in ids for ids in self._recent):
-                self.repeats += 1
-            elif row.logged_at >= self._handed_out:
-                if row.logged_at > cursor + max(self._place.overlap, TOLERANCE):
-                    raise CursorError(f"The server answered with a row of {format_instant(row.logged_at)} that is newer than asked for.",
-                                      "Its `after` does not continue to older rows. Please report it.")
-                self.strays.append(row)
-            else:
-                self._held[key] = row
-                fresh += 1
-        return fresh
+    def _keep(self, rows: list[Row]) -> None:
+        self._held.keep(rows, Span(self.start, self.end), self.cursor + max(self._place.overlap, TOLERANCE))
 
     # -- asking for the same place again -----------------------------------------------------------------------------
 
-    def _try_again(self, what: str) -> None:
-        self._place.tries += 1
-        if self._place.tries > _MOST_TRIES:
-            raise CursorError(f"The server answers {what} at {format_instant(self.cursor)}, again and again.", "Please report it.")
-
     def _widen(self) -> None:
-        """The anchor is missing: the server compares coarsely, so enter higher."""
-        place = self._place
-        self._try_again("without the row it has just shown")
-        place.tried.add(place.overlap)
-        wider = next((overlap for overlap in WIDER if overlap > place.overlap and overlap not in place.tried), None)
-        if wider is not None:
-            place.overlap = wider
-        elif any(overlap > place.overlap for overlap in place.tried):
-            self.stalled = True  # wider was full of newer rows, narrower lacks the anchor: only splits can tell
-        else:
-            raise CursorError(f"The row at {format_instant(self.position)} that the server has just shown is no longer there.",
-                              "It may have left retention in this moment; what is older was not read. Run again.")
+        """The anchor is missing from the page."""
+        self._place.try_again("without the row it has just shown", self.cursor)
+        self._follow(self._place.widen())
 
     def _stuck_above(self, page: Page) -> None:
         """Nothing older than the anchor came, and the server says there is more."""
-        place = self._place
-        self._try_again("no older rows")
-        place.tried.add(place.overlap)
-        if self.limit < MAX_LIMIT and not place.full_size_tried:
-            place.full_size_tried = True
-            self.limit = MAX_LIMIT
+        self._place.try_again("no older rows", self.cursor)
+        if self._anchor is None and self.load.limit == MAX_LIMIT:
+            self._nudge()
             return
-        if len(page.rows) < self.limit and place.short_pages < 2:
-            place.short_pages += 1
-            return
-        if self._anchor is None:
-            if place.nudged:
-                raise CursorError(f"The server shows only rows at or above {format_instant(self._enter)}, asked for what is older.", "Please report it.")
-            place.nudged = True
-            return
-        # A narrower overlap is sound only where rows come in exact order; after any disorder, splits must tell.
-        narrower = next((overlap for overlap in NARROWER if overlap < place.overlap and overlap not in place.tried), None)
-        if narrower is not None and not self.learned.disordered:
-            place.overlap = narrower
-        else:
-            # Rows this much above the cursor show how coarsely the server compares; the tie is at least as wide.
-            above = max(row.logged_at for row in page.rows) - self.cursor
-            if above > place.overlap:
-                place.tried.add(next(overlap for overlap in (*WIDER, above) if overlap >= above))
+        newest = max(row.logged_at for row in page.rows)
+        below = min(row.logged_at for row in page.rows)
+        self._follow(
+            self._place.pass_newer(
+                frozenset(row.log_id for row in page.rows),
+                limit=self.load.limit,
+                full=MAX_LIMIT,
+                above=newest - self.cursor,
+                exact=not self.learned.disordered,
+                peekable=below == self.position and self._may_be_last(page),
+            )
+        )
+
+    def _may_be_last(self, page: Page) -> bool:
+        shortest = len(page.rows) == 1 or len(page.rows) < self.learned.largest_page
+        denied = self.learned.total_counts == "after" and page.total is not None and page.total > len(page.rows)
+        return self._anchor is not None and shortest and not denied
+
+    def _nudge(self) -> None:
+        """The way in is a border of the span, so that one step down is safe where the server includes `after`."""
+        if self._place.nudged:
+            raise CursorError(
+                f"The server shows only rows at or above {format_instant(self._enter)}, asked for what is older.",
+                "Please report it.",
+            )
+        self._place.nudged = True
+
+    def _follow(self, following: Next) -> None:
+        if following is Next.FULL_SIZE:
+            self.load.limit = MAX_LIMIT
+        elif following is Next.SPLITS:
             self.stalled = True
+        elif following is Next.LOST:
+            raise CursorError(
+                f"The row at {format_instant(self.position)} that the server has just shown is no longer there.",
+                "It may have left retention in this moment; what is older was not read. Run again.",
+            )
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
@@ -348,11 +303,13 @@ class Walk:
             return
         if self._end_denied(page, oldest, answered_at):
             if place.end_claims >= _MOST_END_CLAIMS:
-                raise EndDisputedError(f"The server says that nothing is older than {format_instant(oldest)}, but has said otherwise before.",
-                                       "What is older was not read. Run again.")
+                raise EndDisputedError(
+                    f"The server says that nothing is older than {format_instant(oldest)}, but has said otherwise before.",
+                    "What is older was not read. Run again.",
+                )
             return
         self.ended = True
-        self.below_total = 0
+        self.totals.below = 0
         self._finish()
 
     def _end_denied(self, page: Page, oldest: int, answered_at: float) -> bool:
@@ -371,8 +328,8 @@ class Walk:
         self._anchor = None
         self._enter = floor
         self.proven = floor
-        self._place = _Place(self.learned.overlap)
-        self._grow()
+        self._place = Place(self.learned.overlap)
+        self.load.grow()
 
     def _finish(self) -> None:
         self.done = True
@@ -388,8 +345,7 @@ class Walk:
 
     def known_in(self, stretch: Span) -> set[Key]:
         """The rows of a stretch that were seen by the plain walk."""
-        recent = set(self._held).union(*self._recent)
-        return {key for key in recent if stretch.start <= key[0] < stretch.end}
+        return self._held.known_in(stretch)
 
     def pass_tie(self, rows: list[Row]) -> None:
         """Takes the rows that the splits found in `tie`, and goes on below it."""
@@ -400,28 +356,22 @@ class Walk:
         if tie.start <= self.start:
             self._finish()
             return
-        self._recent.append({(row.logged_at, row.log_id) for row in rows})
+        self._held.turn_page(rows)
         self._enter = (tie.start + overlap) // overlap * overlap if overlap == SECOND else tie.start + overlap
         self._anchor = min((row for row in rows if tie.start <= row.logged_at < self._enter), key=_time, default=None)
         self.proven = min(self.proven, self._enter)
-        self._place = _Place(self.learned.overlap)
+        self._place = Place(self.learned.overlap)
 
     # -- handing out -------------------------------------------------------------------------------------------------
 
     def drain(self) -> Increment | None:
         """What has been proven since the last call, or None."""
-        lo, hi = max(self.proven, self.start), self._handed_out
-        if lo >= hi:
-            return None
-        rows = sorted((row for row in self._held.values() if row.logged_at >= lo), reverse=True)
-        for row in rows:
-            del self._held[row.logged_at, row.log_id]
-        self._handed_out = lo
-        return Increment(rows, lo, hi, self.answered_at)
+        lo, hi = max(self.proven, self.start), self._held.handed_out
+        return Increment(self._held.hand_out(lo), lo, hi, self.answered_at) if lo < hi else None
 
     def leftovers(self) -> list[Row]:
         """Rows that were read but whose stretch is not proven complete, newest first."""
-        return sorted(self._held.values(), reverse=True)
+        return self._held.leftovers()
 
     def give_half(self) -> Span | None:
         """Hands the lower half of what is left to another walk; None when there is too little. Borders are whole seconds."""
@@ -435,22 +385,11 @@ class Walk:
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
-    def _learn_total(self, page: Page, fresh: int) -> None:
-        """Tells by two pages in a row whether `total` counts what is below the cursor or everything."""
-        if page.total is None or self.window is not None:
-            self._last_total = None
-            return
-        if self._last_total is not None:
-            total, rows_since = self._last_total
-            kind: Literal["after", "all"] | None = None
-            if total == page.total:
-                kind = "all"
-            elif total - page.total == rows_since:
-                kind = "after"
-            self.learned.count_total(kind)
-        oldest = min(page.rows, key=_time).logged_at
-        next_cursor = ceil_to(oldest + self.learned.overlap, MICROSECOND)
-        self._last_total = (page.total, sum(next_cursor <= row.logged_at < self.cursor for row in page.rows))
+    def _compare_totals(self, page: Page, oldest: Row) -> None:
+        if self.load.window is None:
+            self.totals.compare(page, self.cursor, ceil_to(oldest.logged_at + self.learned.overlap, MICROSECOND))
+        else:
+            self.totals.forget()
 
 
 def _time(row: Row) -> int:

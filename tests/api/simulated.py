@@ -28,6 +28,7 @@ class SimulatedServer:
     total: str = "after"  # after | all | capped | zero
     filters: str = "honoured"  # honoured | ignored | refused
     time_filter: str = "honoured"
+    has_more: str = "exact"  # exact | until_empty
     heavy: tuple[int, int] | None = None  # a stretch that answers 504 ...
     heavy_limit: int = 0  # ... unless the limit is at most this
     fault_rate: float = 0.0
@@ -71,7 +72,7 @@ class SimulatedServer:
         if self.false_end_rate and self.random.random() < self.false_end_rate:
             return Page([], False, self._total(rows))
         self.served += len(page)
-        return Page(page, len(rows) > len(page), self._total(rows))
+        return Page(page, bool(page) if self.has_more == "until_empty" else len(rows) > len(page), self._total(rows))
 
     def _total(self, rows: list[Row]) -> int | None:
         return {"after": len(rows), "all": len(self.rows), "capped": min(len(self.rows), 10_000), "zero": 0}[self.total]

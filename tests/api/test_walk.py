@@ -170,6 +170,11 @@ def test_an_end_that_is_a_lie_is_not_believed_when_asked_twice():
         assert_whole(SimulatedServer(even(1000), false_end_rate=0.05, total="after", seed=seed))
 
 
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_has_more_may_stay_true_until_an_empty_page(inclusive):
+    assert_whole(SimulatedServer(even(1030), has_more="until_empty", inclusive=inclusive))
+
+
 def test_short_pages_are_not_taken_for_the_end():
     assert_whole(SimulatedServer(even(1500), short_rate=0.5, seed=3))
 

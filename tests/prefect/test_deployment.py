@@ -46,9 +46,9 @@ def test_the_deployment_is_accepted_and_a_worker_archives_a_day(s3: S3Handle, de
         assert [schedule.schedule.cron for schedule in deployment.schedules] == ["45 0,6,12,18 * * *"]
         assert deployment.parameters["credentials"] == {"$ref": {"block_document_slug": "deepset-credentials/default"}}
         run = client.create_flow_run_from_deployment(deployment.id, parameters={**deployment.parameters, "day": str(YESTERDAY)})
-        prefect("worker", "start", "--pool", "deepset", "--run-once")
+        output = prefect("worker", "start", "--pool", "deepset", "--run-once")
         finished = client.read_flow_run(run.id)
     assert finished.state is not None
-    assert finished.state.is_completed(), finished.state
+    assert finished.state.is_completed(), output
     keys = s3.keys(archive.bucket, "deepset/")
     assert any(key.endswith(f"workspace=default/pipeline=chat/dt={YESTERDAY}/r00001.json") for key in keys)
