@@ -1,4 +1,4 @@
-"""What is wrong with a run's parameters, found before anything is read or written."""
+"""A run's parameters: what is wrong with them is found before anything is read or written."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 
+from prefect.logging import get_run_logger
+
 from ..api.errors import InvalidInputError
 from ..api.urls import check_name
+from ..blocks import DeepsetCredentials, LogArchive
+from ..tasks.notify import load_notification_block
+from ..tasks.pipelines import list_pipelines
+from ..tasks.plan import find_archived
 
 
 def check_names(workspace: str, pipelines: Sequence[str] | None) -> list[str] | None:
@@ -24,12 +30,12 @@ def check_names(workspace: str, pipelines: Sequence[str] | None) -> list[str] | 
     return [check_name(name, "pipeline") for name in dict.fromkeys(pipelines)]
 
 
-def check_day(day: date | None, now: datetime | None = None) -> None:
-    """Raises `InvalidInputError` for a day that has not begun (in UTC)."""
-    today = (now or datetime.now(UTC)).date()
+def check_day(day: date | None, name: str = "day") -> None:
+    """Raises `InvalidInputError` for a day that has not begun (in UTC); `name` is the parameter's."""
+    today = datetime.now(UTC).date()
     if day is not None and day > today:
-        raise InvalidInputError(f"`day` is {day}, which lies in the future (today is {today} in UTC).",
-                                "Leave it out for every day that is due.")
+        raise InvalidInputError(f"`{name}` is {day}, which lies in the future (today is {today} in UTC).",
+                                "Give a day that has begun.")
 
 
 def check_numbers(error_threshold: int | None, max_concurrency: int) -> None:
@@ -40,7 +46,41 @@ def check_numbers(error_threshold: int | None, max_concurrency: int) -> None:
         raise InvalidInputError(f"`max_concurrency` is {max_concurrency}.", "Give at least 1.")
 
 
-def check_known(workspace: str, pipelines: Iterable[str], known: Sequence[str]) -> None:
+def check_range(start: date, end: date) -> None:
+    """Raises `InvalidInputError` for days that have not begun, or in the wrong order."""
+    check_day(start, "start")
+    check_day(end, "end")
+    if start > end:
+        raise InvalidInputError(f"`start` ({start}) is after `end` ({end}).", "Give the earlier day as `start`.")
+
+
+def check_notify(notify: str | None) -> None:
+    """Raises `InvalidInputError` when there is no such notification block, or its package is not installed here."""
+    if notify:
+        load_notification_block(notify)
+
+
+def choose_pipelines(credentials: DeepsetCredentials, archive: LogArchive, workspace: str,
+                     names: list[str] | None) -> list[str]:
+    """The pipelines of a run: those named, or every one that is listed or was archived in the last days.
+
+    A key that expires soon is warned of, on every run.
+
+    Raises:
+        InvalidInputError: a name that is neither listed nor known to the archive.
+        WorkspaceNotFoundError, AuthenticationError and other errors: the API or the store cannot be read.
+    """
+    if warning := credentials.expiry_warning():
+        get_run_logger().warning(warning)
+    listed, archived = list_pipelines(credentials, workspace), find_archived(archive, workspace)
+    known = list(dict.fromkeys([*listed, *archived]))
+    if names is None:
+        return known
+    _check_known(workspace, names, known)
+    return names
+
+
+def _check_known(workspace: str, pipelines: Iterable[str], known: Sequence[str]) -> None:
     """Raises `InvalidInputError` naming every pipeline that is neither listed nor archived, and what may have been meant."""
     unknown = [name for name in pipelines if name not in set(known)]
     if not unknown:

@@ -38,9 +38,9 @@ class _Trends(Mapping[LogSource, Sequence[Manifest]]):
         return len(self._sources)
 
 
-def artifact_key(workspace: str) -> str:
+def artifact_key(workspace: str, kind: str = "logs") -> str:
     """A key that Prefect takes (lower case letters, digits, dashes), the same for every run on the workspace."""
-    return f"deepset-logs-{re.sub(r'[^a-z0-9]+', '-', workspace.lower()).strip('-') or 'workspace'}"
+    return f"deepset-{kind}-{re.sub(r'[^a-z0-9]+', '-', workspace.lower()).strip('-') or 'workspace'}"
 
 
 @task(task_run_name="report-{workspace}", **RETRIED)

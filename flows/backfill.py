@@ -1,0 +1,75 @@
+"""The flow that archives a range of days: after an outage, or to look at old days again."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from prefect import flow
+from prefect.logging import get_run_logger
+
+from ..archive.manifest import Manifest
+from ..blocks import DeepsetCredentials, LogArchive
+from ..tasks.backfill import BackfillPlan, plan_backfill
+from .day_runs import day_runner, run_days, run_name
+from .inputs import check_names, check_notify, check_numbers, check_range, choose_pipelines
+
+
+@flow(name="backfill-logs", flow_run_name=run_name, task_runner=day_runner)
+def backfill_logs(
+    credentials: DeepsetCredentials,
+    archive: LogArchive,
+    workspace: str,
+    start: date,
+    end: date,
+    pipelines: list[str] | None = None,
+    select: Literal["missing", "incomplete", "all"] = "missing",
+    dry_run: bool = False,
+    newest_first: bool = False,
+    error_threshold: int | None = 100,
+    notify: str | None = None,
+    max_concurrency: int = 16,
+) -> list[Manifest]:
+    """Archives a range of days. Returns the newest manifest of each day it took up; none in a dry run.
+
+    deepset shows logs for 48 hours: days before that are asked for all the same, and what does not come is recorded as a gap.
+
+    Args:
+        credentials: The key to deepset.
+        archive: Where the logs go.
+        workspace: The workspace's name.
+        start: The first UTC day.
+        end: The last UTC day.
+        pipelines: Names; without any, every pipeline that is listed or was archived in the last three days.
+        select: missing: days without a manifest; incomplete: those, and days that are open or have gaps; all: every day, read
+            again.
+        dry_run: Show the plan in the run's log and do nothing.
+        newest_first: Begin with the newest day; otherwise with the oldest, which is the first to vanish.
+        error_threshold: Alert when a pipeline's errors of a day reach this number; None for no alert.
+        notify: The slug of a notification block that gets the alerts, such as slack-webhook/on-call.
+        max_concurrency: Requests to deepset under way at once, at most.
+
+    Raises:
+        InvalidInputError: a parameter is wrong; nothing was read or written.
+        ArchiveError: some days failed or could not be read completely; each is named.
+    """
+    names = check_names(workspace, pipelines)
+    check_range(start, end)
+    check_numbers(error_threshold, max_concurrency)
+    check_notify(notify)
+    chosen = choose_pipelines(credentials, archive, workspace, names)
+    plan = plan_backfill(archive, workspace, chosen, start, end, select, newest_first)
+    _show(plan)
+    if dry_run:
+        return []
+    return run_days(credentials, archive, workspace, chosen, plan.days, plan.failures, error_threshold=error_threshold,
+                    notify=notify, reread=select == "all", max_concurrency=max_concurrency)
+
+
+def _show(plan: BackfillPlan) -> None:
+    logger = get_run_logger()
+    for due in plan.days:
+        beyond = ", no longer shown: expect a gap" if due.day in plan.beyond else ""
+        logger.info("%s %s%s", due.pipeline, due.day, beyond)
+    beyond = sum(due.day in plan.beyond for due in plan.days)
+    logger.info("%d days to archive, %d of them no longer shown in full.", len(plan.days), beyond)

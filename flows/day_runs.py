@@ -1,0 +1,117 @@
+"""What every flow that archives days does with them: run, collect, alert, report, and fail at the end if need be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from ..alerts.completeness import describe_faults
+from ..alerts.rules import RuleSet
+from ..api.errors import ArchiveError, DeepsetError
+from ..archive.manifest import Manifest
+from ..blocks import DeepsetCredentials, LogArchive
+from ..tasks.alerts import Told, tell_alerts
+from ..tasks.archive import archive_day
+from ..tasks.budgets import run_budget
+from ..tasks.plan import Failure, PlannedDay
+from ..tasks.report import publish_report
+
+CONCURRENT_DAYS = 8
+"""Days under way at once; their requests share `max_concurrency`."""
+
+# Any: by its types, Prefect's own runner cannot be a flow's runner.
+day_runner: Any = ThreadPoolTaskRunner(max_workers=CONCURRENT_DAYS)
+
+
+def run_name() -> str:
+    """The run's name. The scheduled start names the run and nothing else: what is due is judged by the time now."""
+    return f"{flow_run.parameters.get('workspace')}-{flow_run.scheduled_start_time:%Y-%m-%dT%H:%M}"
+
+
+def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: str, pipelines: list[str],
+             days: Sequence[PlannedDay], failures: Sequence[Failure], *, error_threshold: int | None, notify: str | None,
+             reread: bool, max_concurrency: int) -> list[Manifest]:
+    """Archives the days side by side in their order, and returns the newest manifest of each.
+
+    Args:
+        credentials, archive, workspace: from where, to where.
+        pipelines: all of this run, those without a day too: one that was not archived for long is told of.
+        days: what to archive.
+        failures: what has gone wrong already.
+        error_threshold, notify, reread, max_concurrency: see the flows.
+
+    Raises:
+        ArchiveError: names every day that failed or could not be read whole, after all others are archived, told and reported.
+    """
+    budget = run_budget(max_concurrency)  # held until all days are done, for all of their tasks
+    submitted = [(due, archive_day.submit(credentials, archive, workspace, due.pipeline, due.day, reread, max_concurrency))
+                 for due in days]
+    manifests, failed = _collect(submitted)
+    failed = [*failures, *failed, *_unread(manifests)]
+    get_run_logger().info("At most %d requests were under way at once.", budget.most_in_use)
+    told = _tell(archive, workspace, pipelines, manifests, RuleSet.from_threshold(error_threshold), notify)
+    _report(archive, workspace, manifests, told, failed)
+    if failed:
+        raise _run_failed(workspace, failed)
+    return manifests
+
+
+def _collect(submitted: list[tuple[PlannedDay, PrefectFuture[Manifest]]]) -> tuple[list[Manifest], list[Failure]]:
+    manifests: list[Manifest] = []
+    failures: list[Failure] = []
+    for planned, future in submitted:
+        try:
+            manifests.append(future.result())
+        except DeepsetError as error:
+            failures.append(Failure(planned.pipeline, planned.day, str(error)))
+        except Exception as error:  # noqa: BLE001 - a worker that died, say: the others' days still count
+            problem = f"{type(error).__name__}: the task run's own log says more."
+            failures.append(Failure(planned.pipeline, planned.day, problem))
+    return manifests, failures
+
+
+def _unread(manifests: list[Manifest]) -> list[Failure]:
+    """Days that could not be read whole though they are over and still shown: the next run mends them, but this one failed."""
+    return [Failure(manifest.source.pipeline, date.fromisoformat(manifest.dt), missing)
+            for manifest in manifests if manifest.status == "open" and (missing := describe_faults(manifest))]
+
+
+def _tell(archive: LogArchive, workspace: str, pipelines: list[str], manifests: list[Manifest], rules: RuleSet,
+          notify: str | None) -> Told:
+    """Alerts that go wrong never fail the archive: what they are about is in the bucket, and the next run tells it."""
+    try:
+        return tell_alerts(archive, workspace, pipelines, manifests, rules, notify, _run_url())
+    except DeepsetError as error:
+        get_run_logger().error("Alerts could not be judged or told: %s", error)
+        return Told([], [str(error)])
+
+
+def _report(archive: LogArchive, workspace: str, manifests: list[Manifest], told: Told, failures: list[Failure]) -> None:
+    links = {"Flow run": url} if (url := _run_url()) else {}
+    try:
+        publish_report(archive, workspace, manifests, told, failures, links)
+    except DeepsetError as error:
+        get_run_logger().error("The report could not be made: %s", error)
+
+
+def _run_url() -> str | None:
+    # Without a UI (the ephemeral server has none) Prefect's own link begins with the word None.
+    url = flow_run.ui_url
+    return url if url and url.startswith("http") else None
+
+
+def _run_failed(workspace: str, failures: list[Failure]) -> ArchiveError:
+    """One error that names every pipeline and day; those that failed for the same reason together."""
+    by_problem: dict[str, list[str]] = {}
+    for failure in failures:
+        by_problem.setdefault(failure.problem, []).append(f"{failure.pipeline} {failure.day or ''}".strip())
+    listed = " ".join(f"[{', '.join(places)}] {problem}" for problem, places in by_problem.items())
+    count = f"{len(failures)} day{'s' if len(failures) > 1 else ''}"
+    return ArchiveError(f"{count} could not be archived whole; all others were. {listed}",
+                        "Mend what is named and run again: only what is missing is read.", f"workspace {workspace!r}")

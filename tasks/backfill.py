@@ -1,0 +1,80 @@
+"""The task that chooses the days of a backfill."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from typing import Literal, NamedTuple
+
+from prefect import task
+
+from ..api.errors import DeepsetError
+from ..api.learned import shown_since
+from ..api.sources import LogSource
+from ..api.times import day_span
+from ..archive.chain import latest
+from ..archive.manifest import Manifest
+from ..blocks import LogArchive
+from .plan import Failure, PlannedDay
+from .retries import RETRIED
+
+Select = Literal["missing", "incomplete", "all"]
+_PARALLEL = 8
+
+
+class BackfillPlan(NamedTuple):
+    """The days a backfill takes up, in their order."""
+
+    days: list[PlannedDay]
+    failures: list[Failure]
+    """Pipelines whose archive cannot be read."""
+    beyond: list[date]
+    """Days of the range that are no longer shown, in whole or in part."""
+
+
+@task(task_run_name="plan-backfill-{workspace}-{start}-{end}", **RETRIED)
+def plan_backfill(archive: LogArchive, workspace: str, pipelines: list[str], start: date, end: date, select: Select = "missing",
+                  newest_first: bool = False) -> BackfillPlan:
+    """Chooses days by their manifests.
+
+    Args:
+        archive: where manifests are.
+        workspace: its name.
+        pipelines: names.
+        start, end: UTC days, both included.
+        select: ``missing``: days without a manifest; ``incomplete``: those, and days that are open or have gaps or unresolved
+            ties; ``all``: every day.
+        newest_first: the order.
+
+    Raises:
+        ArchiveError: the store cannot be read for now (transient).
+    """
+    store = archive.get_store()
+    days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
+
+    def plan_one(pipeline: str) -> tuple[list[PlannedDay], list[Failure]]:
+        source = LogSource(workspace, pipeline)
+        wanted: list[PlannedDay] = []
+        failures: list[Failure] = []
+        for day in days:
+            try:
+                stored = None if select == "all" else latest(store, source, day)
+                if stored is None or (select == "incomplete" and _is_incomplete(stored.manifest)):
+                    wanted.append(PlannedDay(pipeline, day))
+            except DeepsetError as error:
+                if error.transient:
+                    raise
+                failures.append(Failure(pipeline, day, str(error)))
+        return wanted, failures
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        planned = list(pool.map(plan_one, pipelines))
+    chosen = sorted((due for wanted, _ in planned for due in wanted), key=lambda due: (due.day, due.pipeline))
+    oldest_shown = shown_since(time.time())
+    return BackfillPlan(chosen[::-1] if newest_first else chosen, [failure for _, failures in planned for failure in failures],
+                        [day for day in days if day_span(day).start < oldest_shown])
+
+
+def _is_incomplete(manifest: Manifest) -> bool:
+    return manifest.status == "open" or bool(manifest.gaps) or bool(manifest.unresolved_ties)

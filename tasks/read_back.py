@@ -1,0 +1,48 @@
+"""The task that reads archived logs back."""
+
+from __future__ import annotations
+
+from datetime import date
+from itertools import islice
+from typing import Any, Literal
+
+from prefect import task
+
+from ..api.errors import InvalidInputError, TooManyRowsError
+from ..archive.read_back import as_arrow, as_models, as_pandas, read_rows
+from ..blocks import LogArchive
+from .logs import MAX_ROWS
+from .retries import RETRIED
+
+
+@task(task_run_name="read-archived-logs-{workspace}-{start}", **RETRIED)
+def read_archived_logs(archive: LogArchive, workspace: str, start: date, end: date, pipelines: list[str] | None = None,
+                       levels: list[str] | None = None, as_: Literal["models", "arrow", "pandas"] = "models",
+                       max_rows: int = MAX_ROWS) -> Any:
+    """Archived rows of a range of days, pipeline after pipeline, each in order of time. deepset is not asked.
+
+    Args:
+        archive: where they are.
+        workspace: its name.
+        start, end: UTC days, both included.
+        pipelines: names; None for every pipeline ever archived.
+        levels: such as ``["error"]``, any case; None for all.
+        as_: ``models`` for a list of `PipelineLog`; ``arrow`` and ``pandas`` for a table with the archive's columns (they
+            need the ``parquet`` extra).
+        max_rows: more rows than this are an error, since they would all be in memory.
+
+    Raises:
+        TooManyRowsError: there are more rows than `max_rows`; nothing is cut off silently.
+        InvalidInputError: `start` is after `end`, a pipeline that was never archived, a missing extra.
+        ArchiveError: the archive cannot be read, or is not what it should be.
+    """
+    if max_rows < 1:
+        raise InvalidInputError(f"`max_rows` is {max_rows}.", "Give at least 1.")
+    rows = list(islice(read_rows(archive.get_store(), workspace, start, end, pipelines, levels), max_rows + 1))
+    if len(rows) > max_rows:
+        raise TooManyRowsError(f"There are more than {max_rows} archived rows.",
+                               "Give fewer days, pipelines or levels, or a higher `max_rows`; or read the bucket with DuckDB.",
+                               f"workspace {workspace!r}, {start} to {end}")
+    if as_ == "models":
+        return list(as_models(rows))
+    return as_arrow(rows) if as_ == "arrow" else as_pandas(rows)
