@@ -8,6 +8,8 @@ MAX_LIMIT = 100
 """The contract's largest page."""
 _SIZES = (MAX_LIMIT, 50, 25, 10)
 _HOUR = 3600 * SECOND
+_PATIENCE = 4
+_MOST_PATIENCE = 64
 
 
 class Load:
@@ -16,6 +18,10 @@ class Load:
     def __init__(self) -> None:
         self.limit = MAX_LIMIT
         self.window: int | None = None
+        self._answers = 0
+        self._patience = _PATIENCE
+        """Answers to wait for before asking for more: a timeout costs the server minutes, a small page milliseconds."""
+        self._grown = False
 
     def ease(self, *, time_filter: bool) -> bool:
         """After a timeout: ask for less. False when there is nothing less to ask for.
@@ -23,6 +29,9 @@ class Load:
         Args:
             time_filter: whether the server was shown to honour a `logged_at` filter.
         """
+        if self._grown:  # asking for more was what timed out: wait longer with it
+            self._patience = min(self._patience * 2, _MOST_PATIENCE)
+        self._answers, self._grown = 0, False
         smaller = next((size for size in _SIZES if size < self.limit), None)
         if smaller is not None:
             self.limit = smaller
@@ -37,10 +46,16 @@ class Load:
         return True
 
     def grow(self) -> None:
-        """After an answer that was believed: ask for more again."""
+        """After an answer that was believed: ask for more again, once there were some."""
+        if self.window is None and self.limit == MAX_LIMIT:
+            return
+        self._answers += 1
+        if self._answers < self._patience:
+            return
+        self._answers, self._grown = 0, True
         if self.window is not None:
             self.window = self.window * 2 if self.window < 12 * _HOUR else None
-        elif self.limit < MAX_LIMIT:
+        else:
             self.limit = next(size for size in reversed(_SIZES) if size > self.limit)
 
     def floor(self, start: int, position: int) -> int | None:
