@@ -1,0 +1,276 @@
+"""First runs, outages, pipelines that come and go, retention, identity and clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from prefect_deepset.api.errors import AuthenticationError, BadRequestError, PipelineNotFoundError, WorkspaceNotFoundError
+from prefect_deepset.archive.errors import ClockError, IdentityError
+from prefect_deepset.archive.plan import archived_sources, days_due
+from prefect_deepset.testing import Behaviour, Fault, even_day
+
+from ..servers.ministack import S3Handle
+from .day_runs import DAY, SOURCE, Runs, runs_at, seconds
+
+BEFORE = DAY - timedelta(days=1)
+
+
+@pytest.fixture
+def runs(s3: S3Handle, tmp_path: Path) -> Iterator[Runs]:
+    with runs_at(s3, tmp_path / "spool") as made:
+        made.server.add_pipeline("support", "chat", even_day("2026-03-10T00:00:00Z", 48 * 8))
+        for day in range(11, 21):
+            made.server.add_rows("support", "chat", even_day(f"2026-03-{day}T00:00:00Z", 48 * 8, seed=day))
+        yield made
+
+
+def gaps(manifest) -> list[tuple[str, str, str]]:
+    return [(gap.start[8:19], gap.end[8:19], gap.reason) for gap in manifest.gaps]
+
+
+def due(runs: Runs) -> list[date]:
+    return days_due(runs.store, runs.source, runs.clock())
+
+
+def run_all(runs: Runs, time: str) -> dict[int, str]:
+    """A daily run: every day that is due; day of month and status of each."""
+    runs.clock.set(time)
+    return {day.day: runs.archive(day).manifest.status for day in due(runs)}
+
+
+# -- the first run -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", ["empty", "400"])
+def test_a_first_run_keeps_what_is_left_of_the_day_before_yesterday_as_a_gap_that_is_no_fault(runs: Runs, answer):
+    runs.server.behaviour = Behaviour(retention_answer=answer)
+    assert run_all(runs, "2026-03-15T06:45:00.3Z") == {13: "gap", 14: "sealed"}
+    manifest = runs.manifests(BEFORE)[-1]
+    assert gaps(manifest) == [("13T00:00:00", "13T06:55:01", "before-first-run")]
+    kept = runs.archived(BEFORE)
+    assert manifest.rows == len(kept) == len(set(kept))
+    assert set(runs.truth(BEFORE, shown_only=True)) <= set(kept)
+    runs.assert_whole(DAY)
+    assert run_all(runs, "2026-03-15T12:45:00.3Z") == {14: "settled"}
+    assert len(runs.manifests(BEFORE)) == 1
+
+
+def test_a_first_run_that_could_not_read_all_that_is_shown_is_open_and_mended_without_losing_the_reason(runs: Runs):
+    broken = Fault.gateway_timeout()
+    runs.server.behaviour = Behaviour(time_filter="400")
+    runs.server.on_request = lambda r: broken if "2026-03-13T10" in r.params.get("after", "") else None
+    assert run_all(runs, "2026-03-15T06:45:00Z") == {13: "open", 14: "sealed"}
+    runs.server.on_request = None
+    assert run_all(runs, "2026-03-15T08:45:00Z")[13] == "gap"
+    manifest = runs.manifests(BEFORE)[-1]
+    assert gaps(manifest) == [("13T00:00:00", "13T06:55:00", "before-first-run")]
+    assert set(runs.truth(BEFORE, shown_only=True)) <= set(runs.archived(BEFORE))
+
+
+@pytest.mark.parametrize("answer", ["empty", "400", "shown"])
+def test_a_day_ten_days_ago_is_asked_for_and_never_becomes_an_empty_day(runs: Runs, answer):
+    runs.server.behaviour = Behaviour(retention_answer=answer)
+    old = date(2026, 3, 10)
+    manifest = runs.at("2026-03-20T12:00:00Z", old)
+    assert (manifest.status, gaps(manifest)) == ("gap", [("10T00:00:00", "11T00:00:00", "before-first-run")])
+    assert manifest.rows == (384 if answer == "shown" else 0)
+    assert runs.cost("2026-03-20T18:00:00Z", old)[1:] == (0, 0)
+
+
+def test_a_refused_request_within_retention_is_an_error_and_no_gap(runs: Runs):
+    runs.server.on_request = lambda r: Fault(400, b'{"detail":"no"}') if r.route == "logs" else None
+    with pytest.raises(BadRequestError):
+        runs.at("2026-03-15T01:00:00Z")
+    assert runs.keys() == []
+
+
+# -- outages -----------------------------------------------------------------------------------------------------------
+
+
+def test_after_an_outage_each_skipped_day_gets_its_gap_and_what_is_shown_is_kept(runs: Runs):
+    run_all(runs, "2026-03-12T06:45:00Z")
+    assert due(runs) == [date(2026, 3, 11)]
+    assert run_all(runs, "2026-03-17T06:45:00Z") == {12: "gap", 13: "gap", 14: "gap", 15: "gap", 16: "sealed"}
+    for day in (12, 13, 14):
+        manifest = runs.manifests(date(2026, 3, day))[-1]
+        assert gaps(manifest) == [(f"{day}T00:00:00", f"{day + 1}T00:00:00", "retention")]
+        assert manifest.rows == 0
+    partly = runs.manifests(date(2026, 3, 15))[-1]
+    assert gaps(partly) == [("15T00:00:00", "15T06:55:00", "retention")]
+    assert set(runs.truth(date(2026, 3, 15), shown_only=True)) <= set(runs.archived(date(2026, 3, 15)))
+    assert runs.manifests(date(2026, 3, 11))[-1].status == "sealed"  # read whole once, no longer shown for a second time
+    assert run_all(runs, "2026-03-17T18:45:00Z") == {16: "settled"}
+    assert run_all(runs, "2026-03-18T06:45:00Z") == {17: "sealed"}
+
+
+def test_a_day_that_failed_while_later_ones_were_archived_is_still_due(runs: Runs):
+    run_all(runs, "2026-03-12T06:45:00Z")
+    for day in range(13, 18):
+        runs.clock.set(f"2026-03-{day + 1}T06:45:00Z")
+        runs.archive(date(2026, 3, day))
+    assert date(2026, 3, 12) in due(runs)
+    assert runs.archive(date(2026, 3, 12)).manifest.status == "gap"
+
+
+# -- pipelines that come and go ------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_name_is_an_error_and_leaves_nothing(runs: Runs):
+    runs.source = SOURCE._replace(name="chatt")
+    with pytest.raises(PipelineNotFoundError):
+        runs.at("2026-03-15T01:00:00Z")
+    runs.source = SOURCE._replace(workspace="suport")
+    with pytest.raises(WorkspaceNotFoundError):
+        runs.at("2026-03-15T01:00:00Z")
+    assert runs.keys() == []
+
+
+def test_a_wrong_key_is_an_error_and_leaves_nothing(runs: Runs):
+    with pytest.raises(AuthenticationError):
+        runs.at("2026-03-15T01:00:00Z", api_key="api_wrong")
+    assert runs.keys() == []
+
+
+def test_a_pipeline_that_vanished_gets_one_closing_manifest_and_is_not_considered_again(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    run_all(runs, "2026-03-14T12:45:00Z")
+    assert [source.name for source in archived_sources(runs.store, "support", date(2026, 3, 12))] == ["chat"]
+    runs.server.remove_pipeline("support", "chat")
+    assert run_all(runs, "2026-03-15T06:45:00Z") == {14: "gap"}
+    manifest = runs.manifests(DAY)[-1]
+    assert (manifest.ended, manifest.rows) == (True, 0)
+    assert gaps(manifest) == [("14T00:00:00", "15T00:00:00", "pipeline-gone")]
+    assert archived_sources(runs.store, "support", date(2026, 3, 12)) == []
+    before = runs.keys()
+    runs.clock.set("2026-03-16T06:45:00Z")
+    result = runs.archive(date(2026, 3, 15))
+    assert (result.committed, result.manifest.dt) == (False, "2026-03-14")
+    assert runs.keys() == before
+
+
+def test_a_vanished_pipeline_whose_logs_are_still_shown_is_archived_whole_and_closed(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.remove_pipeline("support", "chat")
+    runs.server.behaviour = Behaviour(deleted_logs="shown")
+    manifest = runs.at("2026-03-15T06:45:00Z")
+    assert (manifest.status, manifest.ended) == ("sealed", True)
+    runs.assert_whole()
+
+
+def test_a_pipeline_that_vanished_before_the_second_read_closes_the_sealed_day_once(runs: Runs):
+    run_all(runs, "2026-03-15T06:45:00Z")
+    runs.server.remove_pipeline("support", "chat")
+    manifest = runs.at("2026-03-15T12:45:00Z")
+    assert (manifest.status, manifest.revision, manifest.ended, manifest.gaps) == ("sealed", 2, True, [])
+    assert runs.cost("2026-03-15T18:45:00Z")[1:] == (0, 0)
+    runs.assert_whole()
+
+
+def test_a_pipeline_made_again_under_its_name_goes_on_with_another_id(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.remove_pipeline("support", "chat")
+    run_all(runs, "2026-03-15T06:45:00Z")
+    runs.server.add_pipeline("support", "chat", even_day("2026-03-16T00:00:00Z", 50))
+    assert run_all(runs, "2026-03-17T06:45:00Z") == {15: "gap", 16: "sealed"}
+    manifest = runs.manifests(date(2026, 3, 16))[-1]
+    assert (manifest.ended, manifest.rows) == (False, 50)
+    assert manifest.source.pipeline_id != runs.manifests(DAY)[0].source.pipeline_id
+
+
+def test_a_pipeline_deleted_in_the_middle_of_a_read_loses_nothing_that_was_read(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.reset()
+
+    def delete_at_third(request):
+        if request.logs_number == 3:
+            runs.server.remove_pipeline("support", "chat")
+
+    runs.server.on_request = delete_at_third
+    with pytest.raises(PipelineNotFoundError):
+        runs.at("2026-03-15T06:45:00Z", max_concurrency=1)
+    runs.server.on_request = None
+    manifest = runs.at("2026-03-15T06:46:00Z")
+    assert (manifest.status, manifest.ended, manifest.gaps[0].reason) == ("gap", True, "pipeline-gone")
+    assert manifest.rows == len(set(runs.archived())) > 100
+
+
+def test_an_index_is_archived_like_a_pipeline_and_closed_when_it_is_gone(runs: Runs):
+    runs.server.add_index("support", "docs", even_day("2026-03-14T00:00:00Z", 150))
+    runs.source = SOURCE._replace(name="docs", kind="index")
+    assert runs.at("2026-03-15T06:45:00Z").status == "sealed"
+    runs.assert_whole()
+    assert [key for key in runs.keys() if "/index=docs/" not in key] == []
+    runs.server._thing("support", "docs", "index").deleted = True  # the fake has no public way to delete an index
+    manifest = runs.at("2026-03-16T06:45:00Z", date(2026, 3, 15))
+    assert (manifest.status, manifest.ended, gaps(manifest)[0][2]) == ("gap", True, "pipeline-gone")
+
+
+# -- retention ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_page_that_came_too_late_leaves_a_gap_though_it_brought_the_rows(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.reset()
+    runs.clock.set("2026-03-15T23:48:00Z")  # two minutes until the day's start counts as leaving
+
+    def slow(request):
+        if request.route == "logs" and request.logs_number == 1:
+            runs.server.advance(300)
+
+    runs.server.on_request = slow
+    ticking = lambda: runs.clock() + runs.server._offset  # noqa: E731 - both clocks move together
+    result = runs.archive(DAY, here=ticking)
+    assert result.manifest.status == "gap"
+    assert gaps(result.manifest) == [("14T00:00:00", "14T00:03:00", "retention")]
+    assert set(runs.archived()) == set(runs.truth())
+
+
+def test_when_time_is_short_the_oldest_hours_are_asked_for_first(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.reset()
+    runs.at("2026-03-15T22:30:00Z", max_concurrency=1)
+    firsts = [request.params["after"][11:13] for request in runs.server.requests if request.route == "logs"]
+    assert firsts[0] == "01"
+    assert firsts[-1] in {"00", "23"}
+    assert sorted(set(firsts[:-2])) == list(dict.fromkeys(firsts[:-2]))
+    runs.assert_whole()
+
+
+# -- identity and clocks ---------------------------------------------------------------------------------------------------
+
+
+def test_another_platform_is_refused_before_anything_is_read(runs: Runs, s3: S3Handle, tmp_path: Path):
+    runs.at("2026-03-15T01:00:00Z")
+    with runs_at(s3, tmp_path / "other", "2026-03-16T01:00:00Z") as other:
+        other.server.add_pipeline("support", "chat", even_day("2026-03-15T00:00:00Z", 10))
+        runs.clock.set("2026-03-16T01:00:00Z")
+        with pytest.raises(IdentityError, match="host"):
+            runs.archive(date(2026, 3, 15), url=other.server.url)
+        assert other.log_requests() == 0
+
+
+def test_another_workspace_of_the_same_name_is_refused_before_anything_is_read(runs: Runs):
+    runs.at("2026-03-15T01:00:00Z")
+    runs.server.add_workspace("support", "another-id")
+    runs.server.reset()
+    for day in (DAY, date(2026, 3, 15)):
+        with pytest.raises(IdentityError, match="workspace_id"):
+            runs.at("2026-03-16T01:00:00Z" if day != DAY else "2026-03-15T07:00:00Z", day)
+    assert runs.log_requests() == 0
+
+
+@pytest.mark.parametrize("ahead", [310, -310])
+def test_a_clock_that_is_wrong_by_more_than_five_minutes_is_an_error_before_anything_is_read(runs: Runs, ahead):
+    runs.clock.set("2026-03-15T03:00:00Z")
+    with pytest.raises(ClockError, match="ahead of" if ahead > 0 else "behind"):
+        runs.archive(here=lambda: seconds("2026-03-15T03:00:00Z") + ahead)
+    assert runs.log_requests() == 0
+
+
+@pytest.mark.parametrize("ahead", [290, -290])
+def test_a_clock_that_is_wrong_by_less_is_borne(runs: Runs, ahead):
+    runs.clock.set("2026-03-15T03:00:00Z")
+    assert runs.archive(here=lambda: seconds("2026-03-15T03:00:00Z") + ahead).manifest.status == "sealed"
