@@ -7,8 +7,9 @@ from datetime import date
 from prefect import flow
 from prefect.logging import get_run_logger
 
+from ..alerts.rules import RuleSet
 from ..archive.manifest import Manifest
-from ..blocks import DeepsetCredentials, LogArchive
+from ..blocks import AlertRules, DeepsetCredentials, LogArchive
 from ..tasks.plan import plan_days
 from .day_runs import day_runner, run_days, run_name
 from .inputs import check_day, check_names, check_notify, check_numbers, choose_pipelines
@@ -25,6 +26,7 @@ def archive_daily_logs(
     notify: str | None = None,
     reread: bool = False,
     max_concurrency: int = 16,
+    rules: AlertRules | None = None,
 ) -> list[Manifest]:
     """Archives the logs of deepset pipelines, day by day, and says when one errs too much.
 
@@ -41,6 +43,7 @@ def archive_daily_logs(
         notify: The slug of a notification block that gets the alerts, such as slack-webhook/on-call.
         reread: Read again now, even if nothing is due.
         max_concurrency: Requests to deepset under way at once, at most.
+        rules: What else is worth an alert, and for which pipelines; used instead of the threshold.
 
     Raises:
         InvalidInputError: a parameter is wrong; nothing was read or written.
@@ -53,5 +56,6 @@ def archive_daily_logs(
     chosen = choose_pipelines(credentials, archive, workspace, names)
     plan = plan_days(archive, workspace, chosen, day)
     get_run_logger().info("Workspace %s: %d pipelines, %d days to consider.", workspace, len(chosen), len(plan.days))
-    return run_days(credentials, archive, workspace, chosen, plan.days, plan.failures, error_threshold=error_threshold,
-                    notify=notify, reread=reread, max_concurrency=max_concurrency)
+    judged_by = rules.get_rules() if rules else RuleSet.from_threshold(error_threshold)
+    return run_days(credentials, archive, workspace, chosen, plan.days, plan.failures, rules=judged_by, notify=notify,
+                    reread=reread, max_concurrency=max_concurrency)

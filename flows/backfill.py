@@ -8,6 +8,7 @@ from typing import Literal
 from prefect import flow
 from prefect.logging import get_run_logger
 
+from ..alerts.rules import RuleSet
 from ..archive.manifest import Manifest
 from ..blocks import DeepsetCredentials, LogArchive
 from ..tasks.backfill import BackfillPlan, plan_backfill
@@ -62,8 +63,8 @@ def backfill_logs(
     _show(plan)
     if dry_run:
         return []
-    return run_days(credentials, archive, workspace, chosen, plan.days, plan.failures, error_threshold=error_threshold,
-                    notify=notify, reread=select == "all", max_concurrency=max_concurrency)
+    return run_days(credentials, archive, workspace, chosen, plan.days, plan.failures,
+                    rules=RuleSet.from_threshold(error_threshold), notify=notify, reread=select == "all", max_concurrency=max_concurrency)
 
 
 def _show(plan: BackfillPlan) -> None:

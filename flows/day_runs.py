@@ -35,7 +35,7 @@ def run_name() -> str:
 
 
 def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: str, pipelines: list[str],
-             days: Sequence[PlannedDay], failures: Sequence[Failure], *, error_threshold: int | None, notify: str | None,
+             days: Sequence[PlannedDay], failures: Sequence[Failure], *, rules: RuleSet, notify: str | None,
              reread: bool, max_concurrency: int) -> list[Manifest]:
     """Archives the days side by side in their order, and returns the newest manifest of each.
 
@@ -44,7 +44,8 @@ def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: st
         pipelines: all of this run, those without a day too: one that was not archived for long is told of.
         days: what to archive.
         failures: what has gone wrong already.
-        error_threshold, notify, reread, max_concurrency: see the flows.
+        rules: what is worth an alert.
+        notify, reread, max_concurrency: see the flows.
 
     Raises:
         ArchiveError: names every day that failed or could not be read whole, after all others are archived, told and reported.
@@ -55,7 +56,7 @@ def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: st
     manifests, failed = _collect(submitted)
     failed = [*failures, *failed, *_unread(manifests)]
     get_run_logger().info("At most %d requests were under way at once.", budget.most_in_use)
-    told = _tell(archive, workspace, pipelines, manifests, RuleSet.from_threshold(error_threshold), notify)
+    told = _tell(archive, workspace, pipelines, manifests, rules, notify)
     _report(archive, workspace, manifests, told, failed)
     if failed:
         raise _run_failed(workspace, failed)
