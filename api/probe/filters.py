@@ -114,8 +114,7 @@ def ask_csv(ask: Asker, sample: Sample) -> list[Answer]:
         names, count = ask.patiently(read)
     except CsvHeaderError:
         return [graded("csv-limit", "could not be told", "the columns are not known"),
-                graded("csv-columns", "not the ones known", "a column that every row needs is missing (the command "
-                                                            "`download_logs_csv` names them)")]
+                graded("csv-columns", "not the ones known", "a column is missing that every row needs")]
     except (BadRequestError, UnprocessableError, NoLogsError) as refusal:
         raise UnansweredError(f"CSV is refused ({refusal.status}).") from refusal
     except ResponseError as error:
