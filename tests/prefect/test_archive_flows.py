@@ -1,0 +1,116 @@
+"""The flows and tasks around an archive: backfill, verification, reading back."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from prefect_deepset.api.errors import InvalidInputError, TooManyRowsError
+from prefect_deepset.archive.errors import VerificationError
+from prefect_deepset.archive.redaction import RedactionPolicy
+from prefect_deepset.blocks import DeepsetCredentials, LogArchive
+from prefect_deepset.flows import archive_daily_logs, backfill_logs, verify_archive
+from prefect_deepset.tasks import read_archived_logs, verify_day
+from prefect_deepset.testing import FakeDeepset, even_day, row
+from pydantic import SecretStr
+
+from ..servers.ministack import S3Handle
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+TODAY = datetime.now(UTC).date()
+YESTERDAY = TODAY - timedelta(days=1)
+LONG_AGO = TODAY - timedelta(days=9)
+
+
+def fill(server: FakeDeepset, *names: str, rows: int = 120) -> None:
+    for seed, name in enumerate(names):
+        server.add_pipeline("w", name, even_day(f"{YESTERDAY}T00:00:00Z", rows, seed=seed))
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(s3: S3Handle, deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                          archive: LogArchive, caplog: pytest.LogCaptureFixture):
+    fill(deepset, "chat")
+    assert backfill_logs(credentials, archive, "w", LONG_AGO, YESTERDAY, dry_run=True) == []
+    assert f"chat {YESTERDAY}" in caplog.text
+    assert f"chat {LONG_AGO}, no longer shown" in caplog.text
+    assert "9 days to archive" in caplog.text
+    assert s3.keys(archive.bucket) == []
+    assert deepset.counters["pages"] == 0
+
+
+def test_a_backfill_takes_up_what_is_missing_and_records_what_is_gone(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                                      archive: LogArchive):
+    fill(deepset, "chat")
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY)
+    deepset.reset()
+    gone = YESTERDAY - timedelta(days=3)
+    manifests = backfill_logs(credentials, archive, "w", gone, YESTERDAY)
+    assert [date.fromisoformat(m.dt) for m in manifests] == [gone + timedelta(days=n) for n in range(3)]
+    assert (manifests[0].rows, manifests[0].status) == (0, "gap")
+
+
+def test_all_reads_archived_days_again_and_newest_first_turns_the_order(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                                        archive: LogArchive):
+    fill(deepset, "chat")
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY)
+    deepset.reset()
+    before = YESTERDAY - timedelta(days=1)
+    manifests = backfill_logs(credentials, archive, "w", before, YESTERDAY, select="all", newest_first=True)
+    assert [m.dt for m in manifests] == [str(YESTERDAY), str(before)]
+    assert deepset.counters["rows"] >= 120
+
+
+@pytest.mark.parametrize(("wrong", "said"), [
+    ({"start": TODAY, "end": YESTERDAY}, "after"), ({"end": TODAY + timedelta(days=1)}, "future"), ({"notify": "x"}, "slug"),
+])
+def test_a_wrong_range_is_named(deepset: FakeDeepset, credentials: DeepsetCredentials, archive: LogArchive, said: str,
+                                wrong: dict[str, Any]):
+    fill(deepset, "chat")
+    with pytest.raises(InvalidInputError, match=said):
+        backfill_logs(credentials, archive, "w", **{"start": YESTERDAY, "end": YESTERDAY, **wrong})
+
+
+def test_verification_passes_on_what_was_archived_and_fails_on_what_was_damaged(s3: S3Handle, deepset: FakeDeepset,
+                                                                               credentials: DeepsetCredentials,
+                                                                               archive: LogArchive):
+    fill(deepset, "chat", "search")
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY)
+    verdict = verify_archive(archive, "w")
+    assert verdict.ok
+    assert verdict.rows == 240
+    assert verify_day(archive, "w", "chat", YESTERDAY).ok
+
+    [part] = s3.keys(archive.bucket, "jsonl/workspace=w/pipeline=chat/")
+    s3.client().delete_object(Bucket=archive.bucket, Key=part)
+    with pytest.raises(VerificationError, match=f"missing: {part}"):
+        verify_archive(archive, "w")
+    assert not verify_day(archive, "w", "chat", YESTERDAY).ok
+    assert verify_archive(archive, "w", pipelines=["search"]).ok
+
+
+def test_archived_rows_are_read_back_by_day_pipeline_and_level(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                               archive: LogArchive):
+    rows = [row(f"{YESTERDAY}T0{n}:00:00Z", level=level) for n, level in enumerate(["info", "ERROR"])]
+    deepset.add_pipeline("w", "chat", rows)
+    fill(deepset, "search")
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY)
+    assert len(read_archived_logs(archive, "w", YESTERDAY, YESTERDAY)) == 122
+    assert [log.level for log in read_archived_logs(archive, "w", YESTERDAY, TODAY, ["chat"], ["error"])] == ["ERROR"]
+    assert read_archived_logs(archive, "w", YESTERDAY, YESTERDAY, ["chat"], as_="arrow").num_rows == 2
+    with pytest.raises(TooManyRowsError):
+        read_archived_logs(archive, "w", YESTERDAY, YESTERDAY, max_rows=121)
+
+
+def test_redacted_and_signed_archives_verify(s3: S3Handle, deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                            archive: LogArchive):
+    deepset.add_pipeline("w", "chat", [row(f"{YESTERDAY}T01:00:00Z", message="mail jane.doe@example.com now")])
+    policy = RedactionPolicy(patterns=["email"])
+    guarded = archive.model_copy(update={"redaction": policy, "signing_key": SecretStr("long and random")})
+    [manifest] = archive_daily_logs(credentials, guarded, "w", day=YESTERDAY)
+    assert manifest.signature
+    assert [log.message for log in read_archived_logs(guarded, "w", YESTERDAY, YESTERDAY)] == ["mail [redacted:email] now"]
+    assert verify_archive(guarded, "w").ok
+    with pytest.raises(VerificationError, match="signature"):
+        verify_archive(archive.model_copy(update={"signing_key": SecretStr("another key")}), "w")
