@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..api.sources import LogSource
 from .errors import ManifestError
-from .keys import day_folder, manifest_key, parse_manifest_key
+from .keys import day_folder, manifest_key, parse_manifest_key, parse_part_key
 from .manifest import Manifest, sha256_hex
 from .objects import ObjectStore
 from .signing import check_signature
@@ -90,16 +90,17 @@ def _read(store: ObjectStore, source: LogSource, day: date,
     newest = max([*revisions, 0])
     for found in misplaced:
         home, number = _home(store, found.manifest), _number(store, source, day, found.key)
-        if home is not None and store.get(home) is None:
+        movable = home is not None and store.get(home) is None
+        if number and (_contradicts_itself(store, source, day, found.manifest) or (not movable and number <= newest)):
+            unreadable[number] = "it says that it is another revision, or belongs to another day or source"
+        elif home is None or not movable:
+            findings.add("foreign", found.key, f"it is a copy of {home}" if home else "it is the manifest of another archive")
+        else:
             findings.add("moved", home, f"it lies at {found.key}")
             if home == manifest_key(store.prefix, source, day, found.manifest.revision):
                 revisions[found.manifest.revision] = found._replace(key=home)
             else:
                 strays.append(found._replace(key=home))
-        elif number and number <= newest:
-            unreadable[number] = "it holds the manifest of another revision or day"
-        else:
-            findings.add("foreign", found.key, f"it is a copy of {home}" if home else "it is the manifest of another archive")
     return dict(sorted(revisions.items())), dict(sorted(unreadable.items())), strays
 
 
@@ -127,6 +128,15 @@ def _home(store: ObjectStore, manifest: Manifest) -> str | None:
         return None
     source = LogSource(manifest.source.workspace, manifest.source.pipeline, manifest.source.kind)
     return manifest_key(store.prefix, source, day, manifest.revision) if manifest.revision > 0 else None
+
+
+def _contradicts_itself(store: ObjectStore, source: LogSource, day: date, manifest: Manifest) -> bool:
+    """Whether a manifest that is not where it says was changed, not moved: its parts or its link speak for where it is."""
+    if (manifest.previous is None) != (manifest.revision == 1):
+        return True
+    here = manifest_key(store.prefix, source, day, manifest.revision) == _home(store, manifest)
+    places = (parse_part_key(store.prefix, file.key) for file in manifest.files)
+    return not here and any(place is not None and (place.source, place.day) == (source, day) for place in places)
 
 
 def _check_steps(store: ObjectStore, source: LogSource, day: date, revisions: dict[int, Revision], findings: Findings) -> None:

@@ -20,7 +20,7 @@ from .chain import archived_sources, latest, list_days
 from .chain_check import CheckedChain, Revision, check_chain, check_links
 from .errors import ManifestError, StoreUnavailableError
 from .formats import FORMATS
-from .keys import day_folder, source_folder, workspace_folder
+from .keys import day_folder, parse_part_key, source_folder, workspace_folder
 from .objects import ObjectInfo, ObjectStore
 from .part_check import CheckedPart, check_parts, gather_parts
 from .verdicts import ArchiveVerdict, DayVerdict, Finding, FindingKind, Findings
@@ -159,7 +159,18 @@ def _has_ended(store: ObjectStore, source: LogSource, day: date) -> bool:
 
 def _miss(store: ObjectStore, checked: _CheckedDay) -> None:
     folder = day_folder(store.prefix, "manifests", checked.source, checked.day)
-    checked.findings.add("missing", folder, "the day has no manifest")
+    detail = "the day has no manifest"
+    # That no manifest names its parts is then no news of its own.
+    unnamed = [found.key for found in checked.findings.all()
+               if found.kind == "foreign" and _is_part(store, checked.source, checked.day, found.key)]
+    for key in unnamed:
+        checked.findings.drop("foreign", key)
+    checked.findings.add("missing", folder, f"{detail}, though {len(unnamed)} parts of it are there" if unnamed else detail)
+
+
+def _is_part(store: ObjectStore, source: LogSource, day: date, key: str) -> bool:
+    place = parse_part_key(store.prefix, key)
+    return place is not None and (place.source, place.day) == (source, day)
 
 
 def _check_patiently(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | None) -> _CheckedDay:
@@ -181,8 +192,10 @@ def _check_day(store: ObjectStore, source: LogSource, day: date, signing_key: st
     parts = gather_parts(store, source, day, revisions, findings)
     check_parts(store, parts, revisions, findings)
     check_links(chain.revisions, findings)
+    # What only an unreadable revision names cannot be told: its parts are not accused.
+    blind = chain.expected not in chain.revisions and chain.expected > 0
     for found in listed:
-        if found.key not in parts:
+        if found.key not in parts and not (blind and _is_part(store, source, day, found.key)):
             findings.add("foreign", found.key, "no manifest names it: a run that did not finish left it (the next one takes it "
                                                "over), or somebody else put it there")
     if revisions:

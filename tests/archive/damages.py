@@ -38,21 +38,31 @@ def folder(day: date) -> str:
 class Bucket:
     """An archive in a bucket of its own, and hands that damage it."""
 
-    def __init__(self, s3: S3Handle, objects: dict[str, bytes] | None = None) -> None:
+    def __init__(self, s3: S3Handle) -> None:
         self.s3, self.name, self.client = s3, s3.bucket(), s3.client()
         self.store = s3.store(self.name, PREFIX)
-        for key, body in (objects or {}).items():
-            self[key] = body
+        self.touched: set[str] = set()
 
     def __getitem__(self, key: str) -> bytes:
         return self.s3.read(self.name, key)
 
     def __setitem__(self, key: str, body: bytes) -> None:
+        self.touched.add(key)
         self.client.put_object(Bucket=self.name, Key=key, Body=body)
 
     def __delitem__(self, key: str) -> None:
         assert key in self.listed()
+        self.touched.add(key)
         self.client.delete_object(Bucket=self.name, Key=key)
+
+    def restore(self, objects: dict[str, bytes]) -> None:
+        """Undoes all damage: `objects` is what there was."""
+        for key in list(self.touched):
+            if key in objects:
+                self[key] = objects[key]
+            else:
+                self.client.delete_object(Bucket=self.name, Key=key)
+        self.touched.clear()
 
     def listed(self) -> list[str]:
         return self.s3.keys(self.name)
@@ -145,6 +155,7 @@ MODIFIED, MISSING, MOVED, LINK, FOREIGN = "modified", "missing", "moved", "broke
 ELSEWHERE = f"{PREFIX}/old/part.gz"
 NEW_PART = part(9)
 LONE, LONE_PART = manifest(1, FOURTH_DAY), part(1, FOURTH_DAY)
+SOLE = manifest(1, SECOND_DAY)
 CSV, PARQUET = part(1, SECOND_DAY, "csv"), part(1, SECOND_DAY, "parquet")
 DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]]]] = {
     "a bit of a part flipped": (lambda b: flip(b, part(2)), [(MODIFIED, part(2))]),
@@ -185,8 +196,12 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]]]] = {
     "a manifest overwritten by the next": (lambda b: b.__setitem__(manifest(1), b[manifest(2)]), [(MODIFIED, manifest(1))]),
     "a manifest copied": (lambda b: b.__setitem__(manifest(2, THIRD_DAY), b[manifest(2)]), [(FOREIGN, manifest(2, THIRD_DAY))]),
     "a day's manifests deleted": (lambda b: b.__delitem__(manifest(1, SECOND_DAY)),
-                                  [(FOREIGN, part(1, SECOND_DAY, name)) for name in ("csv", "jsonl", "parquet")]
-                                  + [(MISSING, folder(SECOND_DAY))]),
+                                  [(MISSING, folder(SECOND_DAY))]),
+    "the only manifest emptied": (lambda b: b.__setitem__(SOLE, b""), [(MODIFIED, SOLE)]),
+    "the only manifest's day": (lambda b: b.edit(SOLE, dt="2026-01-01"), [(MODIFIED, SOLE)]),
+    "the only manifest's workspace": (lambda b: b.edit(SOLE, source__workspace="other"), [(MODIFIED, SOLE)]),
+    "the only manifest's pipeline": (lambda b: b.edit(SOLE, source__pipeline="other"), [(MODIFIED, SOLE)]),
+    "the only manifest's number": (lambda b: b.edit(SOLE, revision=2), [(MODIFIED, SOLE)]),
     "a day deleted": (lambda b: b.__delitem__(manifest(1, THIRD_DAY)), [(MISSING, folder(THIRD_DAY))]),
     "an entry dropped": (lambda b: b.edit(manifest(3), files=b.manifest(3)["files"][:2]), [(MODIFIED, manifest(3))]),
     "an entry's number": (lambda b: b.edit(LONE, files__0__rows=6), [(MODIFIED, LONE)]),

@@ -44,16 +44,18 @@ KEY = "a long random signing key"
 
 
 @pytest.fixture(scope="module")
-def sound(s3: S3Handle) -> dict[str, bytes]:
-    """The objects of a sound archive."""
+def sound(s3: S3Handle) -> tuple[Bucket, dict[str, bytes]]:
+    """A sound archive, and its objects."""
     bucket = Bucket(s3)
     build(bucket.store)
-    return {key: bucket[key] for key in bucket.listed()}
+    return bucket, {key: bucket[key] for key in bucket.listed()}
 
 
 @pytest.fixture
-def bucket(s3: S3Handle, sound: dict[str, bytes]) -> Bucket:
-    return Bucket(s3, sound)
+def bucket(sound: tuple[Bucket, dict[str, bytes]]) -> Iterator[Bucket]:
+    """The sound archive, to be damaged: it is mended afterwards."""
+    yield sound[0]
+    sound[0].restore(sound[1])
 
 
 def test_a_sound_archive_is_valid(bucket: Bucket):
