@@ -53,7 +53,8 @@ class SimulatedServer:
         self.requests += 1
         self.log.append(request)
         if self.fault_rate and self.random.random() < self.fault_rate:
-            raise self.random.choice([ServerError("oops", status=500), GatewayTimeoutError("slow", status=504), ResponseError("cut")])
+            errors = [ServerError("oops", status=500), GatewayTimeoutError("slow", status=504), ResponseError("cut")]
+            raise self.random.choice(errors)
         unit = UNITS[self.precision]
         after = request.after // unit
         rows = [r for r in self.rows if r.logged_at // unit < after or (self.inclusive and r.logged_at // unit == after)]

@@ -11,7 +11,7 @@ from prefect_deepset.api.budget import Budget
 from prefect_deepset.api.errors import CursorError
 from prefect_deepset.api.parallel import SpansRead
 from prefect_deepset.api.rows import Row
-from prefect_deepset.api.times import MICROSECOND, MILLISECOND, SECOND, Span, day_span, parse_instant
+from prefect_deepset.api.times import MICROSECOND, MILLISECOND, SECOND, Span, parse_instant
 from prefect_deepset.api.walk import Request
 
 from .simulated import SimulatedServer, row
@@ -21,7 +21,9 @@ NOW = START / SECOND + 90_000
 DAY = Span(START, START + 86_400 * SECOND)
 
 
-def read(server: SimulatedServer, spans: list[Span] | None = None, workers: int = 1, **options: object) -> tuple[SpansRead, list[Row]]:
+def read(
+    server: SimulatedServer, spans: list[Span] | None = None, workers: int = 1, **options: object
+) -> tuple[SpansRead, list[Row]]:
     spans_read = SpansRead(server.fetch, spans or [DAY], Budget(workers), now=lambda: NOW, sleep=lambda _: None, **options)
     rows: list[Row] = []
     for increment in spans_read:
@@ -59,8 +61,8 @@ def with_ties(sizes: list[int], seed: int = 2) -> list[Row]:
     rows = even(500, seed)
     for n, size in enumerate(sizes):
         at = START + (n + 1) * 3600 * SECOND + 157_182 * MICROSECOND
-        rows += [row(at, f"t{n}-{k}", ["info", "warning", "error", "debug"][k % 4], ["haystack", "querypipeline", "unknown"][k % 3])
-                 for k in range(size)]
+        levels, origins = ["info", "warning", "error", "debug"], ["haystack", "querypipeline", "unknown"]
+        rows += [row(at, f"t{n}-{k}", levels[k % 4], origins[k % 3]) for k in range(size)]
     generator.shuffle(rows)
     return rows
 
@@ -77,7 +79,8 @@ def test_an_even_day_is_whole_however_after_compares_and_whatever_total_counts(i
 @pytest.mark.parametrize("inclusive", [False, True])
 @pytest.mark.parametrize("precision", ["us", "ms"])
 def test_ties_up_to_and_beyond_a_page_are_whole(tie_order, inclusive, precision):
-    assert_whole(SimulatedServer(with_ties([2, 50, 99, 100, 101, 180, 250]), tie_order=tie_order, inclusive=inclusive, precision=precision))
+    rows = with_ties([2, 50, 99, 100, 101, 180, 250])
+    assert_whole(SimulatedServer(rows, tie_order=tie_order, inclusive=inclusive, precision=precision))
 
 
 @pytest.mark.parametrize("filters", ["ignored", "refused"])
@@ -117,7 +120,9 @@ def test_disorder_within_a_second_is_whole():
 
 
 def test_rows_on_the_borders_of_the_span_belong_to_it_from_the_start_on_and_before_the_end():
-    rows = [row(DAY.start + offset, f"s{offset}") for offset in (-1000, 0, 1000)] + [row(DAY.end + offset, f"e{offset}") for offset in (-1000, 0, 1000)]
+    offsets = (-1000, 0, 1000)
+    borders = {"s": DAY.start, "e": DAY.end}
+    rows = [row(border + offset, f"{name}{offset}") for name, border in borders.items() for offset in offsets]
     for inclusive in (False, True):
         assert_whole(SimulatedServer(rows, inclusive=inclusive))
 
@@ -139,7 +144,7 @@ def test_a_server_that_moves_to_newer_rows_is_refused():
             rows = [r for r in page.rows if r.logged_at > request.after][-request.limit:]
             return page._replace(rows=rows, has_more=True)
 
-    result, rows = read(Backwards(even(500) + [row(DAY.end + n * SECOND, f"n{n}") for n in range(1, 150)]))
+    result, _ = read(Backwards(even(500) + [row(DAY.end + n * SECOND, f"n{n}") for n in range(1, 150)]))
     assert result.unread
 
 
@@ -203,9 +208,13 @@ def test_whatever_the_server_does_a_row_is_read_once_or_its_place_is_reported(
         size = data.draw(st.integers(1, 260))
         base = START + data.draw(st.integers(-3600, 90_000)) * SECOND + generator.randrange(10**6) * MICROSECOND
         width = {"even": 3600 * SECOND, "tie": MICROSECOND, "burst": MILLISECOND, "second": SECOND}[kind]
-        rows += [row(base + generator.randrange(width // MICROSECOND) * MICROSECOND, f"{n}-{k}",
-                     generator.choice(["info", "error", "INFO", "trace"]), generator.choice(["haystack", "unknown", "new"])) for k in range(size)]
-    server = SimulatedServer(rows, inclusive, precision, tie_order, shuffle, total, filters, fault_rate=faults, short_rate=short, seed=seed)
+        for k in range(size):
+            at = base + generator.randrange(width // MICROSECOND) * MICROSECOND
+            level = generator.choice(["info", "error", "INFO", "trace"])
+            rows.append(row(at, f"{n}-{k}", level, generator.choice(["haystack", "unknown", "new"])))
+    server = SimulatedServer(
+        rows, inclusive, precision, tie_order, shuffle, total, filters, fault_rate=faults, short_rate=short, seed=seed
+    )
     result, found = read(server, workers=workers)
     found_keys = keys(found)
     assert len(set(found_keys)) == len(found_keys)
