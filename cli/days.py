@@ -43,7 +43,7 @@ class SourceDays(NamedTuple):
     source: LogSource
     days: list[ArchivedDay]
     overdue: str
-    """One sentence when the oldest unarchived second is older than 36 hours, or ""."""
+    """One sentence when the oldest unarchived second is older than 36 hours and lies in no day that is wrong, or ""."""
 
 
 def read_days(store: ObjectStore, sources: Sequence[LogSource], first: date, last: date, now: float) -> Iterator[SourceDays]:
@@ -63,9 +63,15 @@ def read_days(store: ObjectStore, sources: Sequence[LogSource], first: date, las
             before = [day for day in archived if day < first]
             # Whether days are expected at the range's start hangs on the day before it.
             ended = bool(before) and not (wanted and wanted[0] == first) and _ended(_read(store, source, before[-1]))
-            days = list(_filled(source, read, first if before else min(wanted, default=last), last, ended, now))
-            overdue = describe_overdue([day.manifest for day in read if day.manifest], int(now) * SECOND)
-            yield SourceDays(source, days, overdue[1] if overdue and last >= _today(now) else "")
+            begin = first if before else min(wanted, default=last + timedelta(days=1))
+            days = list(_filled(source, read, begin, last, ended, now))
+            yield SourceDays(source, days, _overdue(days, now) if last >= _today(now) else "")
+
+
+def _overdue(days: Sequence[ArchivedDay], now: float) -> str:
+    found = describe_overdue([day.manifest for day in days if day.manifest], int(now) * SECOND)
+    told = {str(day.day) for day in days if day.wrong}
+    return found[1] if found and found[0] not in told else ""
 
 
 def _today(now: float) -> date:

@@ -12,7 +12,7 @@ from rich.text import Text
 from ..api.times import SECOND, day_of
 from .days import ArchivedDay, SourceDays, read_days
 from .places import OpenArchive, choose_sources, choose_workspace
-from .terminal import output, plain, say, working
+from .terminal import count, output, plain, say, working
 
 _STYLES = {"settled": "green", "sealed": "green", "open": "yellow", "gap": "magenta", "not yet": "dim"}
 _WRONG = "bold red"
@@ -35,14 +35,10 @@ def show_status(archive: OpenArchive, workspace: str | None, names: Sequence[str
         if source.overdue:
             say(f"INCOMPLETE {source.source.name}: {source.overdue}")
     manifests = [day.manifest for source in found for day in source.days if day.manifest]
-    say(f"{archive.name}, workspace {chosen}: {_count(len(found), 'source')}, {_count(len(manifests), 'day')}, "
-        f"{_count(sum(m.rows for m in manifests), 'row')}, {_count(sum(m.errors for m in manifests), 'error')}, "
+    say(f"{archive.name}, workspace {chosen}: {count(len(found), 'source')}, {count(len(manifests), 'day')}, "
+        f"{count(sum(m.rows for m in manifests), 'row')}, {count(sum(m.errors for m in manifests), 'error')}, "
         f"{len(wrong) or 'none'} incomplete")
     return 1 if wrong or any(source.overdue for source in found) else 0
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _calendar(source: SourceDays) -> Table:

@@ -18,6 +18,11 @@ def plain(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in shown)
 
 
+def count(number: int, noun: str) -> str:
+    """Such as ``1 day`` and ``1,234 days``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def output() -> Console:
     """What was asked for."""
     return _console(sys.stdout.isatty())

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from ..archive.verdicts import DayVerdict, Finding
 from ..archive.verify import verify_archive
 from .places import OpenArchive, choose_sources, choose_workspace
-from .terminal import say, working
+from .terminal import count, say, working
 
 
 def show_verdict(archive: OpenArchive, workspace: str | None, names: Sequence[str] | None, start: date | None, end: date | None,
@@ -25,8 +25,8 @@ def show_verdict(archive: OpenArchive, workspace: str | None, names: Sequence[st
         days[day.kind, day.source].append(day)
     for (kind, name), checked in days.items():
         sound = "valid" if all(day.ok for day in checked) else "WRONG"
-        say(f"{kind} {name}: {sound}, {len(checked)} days from {checked[0].day} to {checked[-1].day}, "
-            f"{sum(day.rows for day in checked):,} rows")
+        say(f"{kind} {name}: {sound}, {checked[0].day} to {checked[-1].day}, {count(len(checked), 'day')}, "
+            f"{count(sum(day.rows for day in checked), 'row')}")
         for day in checked:
             _tell(day.findings, f"  {day.day} ")
     _tell(verdict.findings, "  ")

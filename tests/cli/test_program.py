@@ -25,8 +25,8 @@ def test_help_names_the_commands_and_exit_codes_and_loads_neither_prefect_nor_bo
 def test_reading_an_archive_loads_no_prefect(place: list[str]):
     script = ("import sys; from prefect_deepset.cli.main import main; code = main(sys.argv[1:]); "
               "assert 'prefect' not in sys.modules; sys.exit(code)")
-    done = subprocess.run([sys.executable, "-c", script, "verify", *place, "--pipeline", "chat"], capture_output=True, text=True,
-                          check=False)
+    command = [sys.executable, "-c", script, "verify", *place, "--pipeline", "chat"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -40,17 +40,18 @@ def test_a_reader_that_has_enough_is_no_error(place: list[str]):
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as closed:
-        done = subprocess.run([*PROGRAM, "cat", str(days_ago(1)), *place], stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+        command = [*PROGRAM, "cat", str(days_ago(1)), *place]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 141
     assert done.stderr == ""
 
 
 @pytest.mark.parametrize("debug", [False, True])
 def test_the_unforeseen_is_one_line_unless_asked_for_more(tmp_path: Path, debug: bool, place: list[str]):
-    """An AWS configuration file that is a folder, for one."""
-    broken = tmp_path / "prefect_deepset_broken.py"
-    broken.write_text("import prefect_deepset.cli.main as m\ndef fail(*_):\n    raise RuntimeError('secret text')\nm.open_archive = fail\n"
-                      "import sys; sys.exit(m.main(['status', '--bucket', 'b-b-b']))\n")
+    broken = tmp_path / "broken.py"
+    broken.write_text("import sys\nimport prefect_deepset.cli.main as program\n"
+                      "def fail(*_):\n    raise RuntimeError('secret text')\n"
+                      "program.open_archive = fail\nsys.exit(program.main(['status', '--bucket', 'b-b-b']))\n")
     environment = os.environ | ({"PREFECT_DEEPSET_DEBUG": "1"} if debug else {})
     done = subprocess.run([sys.executable, str(broken)], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
