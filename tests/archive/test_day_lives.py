@@ -202,7 +202,7 @@ def test_an_index_is_archived_like_a_pipeline_and_closed_when_it_is_gone(runs: R
     runs.source = SOURCE._replace(name="docs", kind="index")
     assert runs.at("2026-03-15T06:45:00Z").status == "sealed"
     runs.assert_whole()
-    assert [key for key in runs.keys() if "/index=docs/" not in key] == []
+    assert not [key for key in list(runs.keys()) if "/index=docs/" not in key]
     runs.server._thing("support", "docs", "index").deleted = True  # the fake has no public way to delete an index
     manifest = runs.at("2026-03-16T06:45:00Z", date(2026, 3, 15))
     assert (manifest.status, manifest.ended, gaps(manifest)[0][2]) == ("gap", True, "pipeline-gone")
