@@ -24,7 +24,7 @@ from .errors import (
     ResponseError,
     WorkspaceNotFoundError,
 )
-from .filters import build_filter, each
+from .filters import build_filter, each, spellings
 from .learned import Learned
 from .models import Pipeline, PipelineLog, Workspace, parse_pipeline, parse_pipelines, parse_workspaces
 from .rows import Page, Row, decode_page
@@ -219,7 +219,8 @@ class DeepsetClient:
         Args:
             workspace, pipeline: names.
             start, end: the span, half-open (`end` is not included): datetimes with a time zone, or RFC 3339 text.
-            levels, origins: only rows with one of these values, as the platform writes them; None or empty for all.
+            levels: only rows with one of these levels, however they are spelt; None or empty for all.
+            origins: the same for origins, as the platform writes them.
             filter: an OData expression besides.
 
         Raises:
@@ -239,7 +240,7 @@ class DeepsetClient:
         span = Span(to_instant(start, "start"), to_instant(end, "end"))
         if span.start >= span.end:
             raise InvalidInputError(f"`end` is not after `start`: {span}.", "Correct them.", str(source))
-        wanted_levels, wanted_origins = each(levels), each(origins)
+        wanted_levels, wanted_origins = spellings(each(levels)), each(origins)
         streams = [
             self._stream(source, span, level, origin, query)
             for level in wanted_levels or [None] for origin in wanted_origins or [None]
@@ -248,12 +249,12 @@ class DeepsetClient:
         return streams[0] if len(streams) == 1 else _merged(streams)
 
     def _stream(self, source: LogSource, span: Span, level: str | None, origin: str | None, query: str | None) -> Iterator[Row]:
-        """The rows of one filter; a server that ignores it, or compares without case, cannot add rows of other kinds."""
+        """The rows of one spelling; a server that ignores the filter, or compares without case, cannot add others' rows."""
         def fetch(request: Request) -> Page:
             return self.logs_page(source, after=request.after, limit=request.limit, filter=request.filter)
 
         found = stream_rows(Walk(span, Learned(), query), fetch, str(source), now=self._clock, sleep=self._sleep)
-        return (row for row in found if (level is None or row.level.lower() == level.lower())
+        return (row for row in found if (level is None or row.level == level)
                 and (origin is None or row.origin.lower() == origin.lower()))
 
     def _described(self, source: LogSource) -> Pipeline:

@@ -79,6 +79,14 @@ def each(values: Iterable[str] | None) -> list[str]:
     return [values] if isinstance(values, str) else list(dict.fromkeys(values or ()))
 
 
+def spellings(levels: Iterable[str]) -> list[str]:
+    """Each level as given, and in lower case, upper case and capitalized.
+
+    Levels are seen in several spellings, and whether the platform tells them apart is unknown: each is asked for.
+    """
+    return list(dict.fromkeys(form for level in levels for form in (level, level.lower(), level.upper(), level.capitalize())))
+
+
 def _encodable(text: str) -> str:
     try:
         text.encode()

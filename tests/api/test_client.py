@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from prefect_deepset.api import errors as e
@@ -181,7 +182,21 @@ def test_logs_are_complete_newest_first_and_each_once(
 
 def test_a_raw_filter_goes_with_the_others(platform: FakeDeepset, deepset: DeepsetClient) -> None:
     list(deepset.rows("support", NAME, *DAY, levels="error", filter="origin eq 'haystack'"))
-    assert {request.params["filter"] for request in platform.requests} == {"level eq 'error' and origin eq 'haystack'"}
+    assert {request.params["filter"] for request in platform.requests} == {
+        f"level eq '{level}' and origin eq 'haystack'" for level in ("error", "ERROR", "Error")}
+
+
+@pytest.mark.parametrize("level_case", ["exact", "any"])
+@pytest.mark.parametrize("asked", ["error", "ERROR"])
+def test_a_level_is_found_however_it_is_spelt_and_whether_or_not_the_server_minds(
+    platform: FakeDeepset, deepset: DeepsetClient, level_case: Literal["exact", "any"], asked: str
+) -> None:
+    platform.behaviour = Behaviour(level_case=level_case)
+    rows = [row(parse_instant(DAY[0]) + n * 10**9, level=level)
+            for n, level in enumerate(["error", "ERROR", "Error", "info"] * 5)]
+    platform.add_pipeline("support", "spellings", rows)
+    found = list(deepset.rows("support", "spellings", *DAY, levels=[asked]))
+    assert Counter(row.level for row in found) == {"error": 5, "ERROR": 5, "Error": 5}
 
 
 def test_a_span_that_is_no_longer_shown_whole_is_an_error_not_an_empty_answer(
