@@ -1,10 +1,11 @@
-"""Every block of Python in the README is run, in order, as a reader would: against an API, a bucket and a Prefect server."""
+"""Every block of Python in the README is run, in order, as a reader would, then each of its `prefect-deepset` commands."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ def python_blocks() -> Iterator[tuple[int, str]]:
         yield README.count("\n", 0, found.start(1)) + 1, found[1]
 
 
-def test_every_python_block_of_the_readme_runs(s3: S3Handle, tmp_path: Path):
+def test_every_python_block_and_command_of_the_readme_runs(s3: S3Handle, tmp_path: Path):
     """With nothing changed: the environment says where the API and the bucket are."""
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     s3.client().create_bucket(Bucket=BUCKET)
@@ -62,7 +63,12 @@ def test_every_python_block_of_the_readme_runs(s3: S3Handle, tmp_path: Path):
             check=False,
             timeout=240,
         )
-    assert done.returncode == 0, done.stderr[-4000:]
+        assert done.returncode == 0, done.stderr[-4000:]
+        for command in re.findall(r"^    (prefect-deepset .+)$", README, re.MULTILINE):
+            name, *options = shlex.split(command)
+            program = [str(Path(sys.executable).with_name(name)), *options]
+            ran = subprocess.run(program, env=environment, capture_output=True, text=True, check=False, timeout=60)
+            assert ran.returncode == 0, f"{command}\n{ran.stdout}{ran.stderr}"
     keys = [found["Key"] for found in s3.client().list_objects_v2(Bucket=BUCKET).get("Contents", [])]
     folder = f"workspace=my-workspace/pipeline=my-pipeline/dt={yesterday}"
     assert f"logs/jsonl/{folder}/part-00001.jsonl.gz" in keys
