@@ -103,10 +103,12 @@ class Reader:
 
     def _split(self, walk: Walk) -> None:
         tie = walk.tie
-        read = read_tie(tie, walk.filter, self._learned, walk.known_in(tie), self._run)
+        seen = walk.known_in(tie)
+        read = read_tie(tie, walk.filter, self._learned, seen, self._run)
         if not read.resolved:
+            found = seen | {(row.logged_at, row.log_id) for row in read.rows if tie.start <= row.logged_at < tie.end}
             with self._lock:
-                self._tally.ties.append(TieFound(tie, sum(tie.start <= row.logged_at < tie.end for row in read.rows)))
+                self._tally.ties.append(TieFound(tie, len(found)))
         walk.pass_tie(read.rows)
 
     def _run(self, walk: Walk) -> tuple[list[Row], bool]:

@@ -251,18 +251,18 @@ class Walk:
         if self._anchor is None and self.load.limit == MAX_LIMIT:
             self._nudge()
             return
-        newest = max(row.logged_at for row in page.rows)
-        below = min(row.logged_at for row in page.rows)
-        self._follow(
-            self._place.pass_newer(
-                frozenset(row.log_id for row in page.rows),
-                limit=self.load.limit,
-                full=MAX_LIMIT,
-                above=newest - self.cursor,
-                exact=not self.learned.disordered,
-                peekable=below == self.position and self._may_be_last(page),
-            )
+        times = [row.logged_at for row in page.rows]
+        following = self._place.pass_newer(
+            frozenset(row.log_id for row in page.rows),
+            limit=self.load.limit,
+            full=MAX_LIMIT,
+            above=max(times) - self.cursor,
+            exact=not self.learned.disordered,
+            peekable=min(times) == self.position and self._may_be_last(page),
         )
+        if following is Next.SPLITS:  # should they fail, what this page shows of the tie is kept all the same
+            self._keep([row for row in page.rows if row.logged_at < self._held.handed_out])
+        self._follow(following)
 
     def _may_be_last(self, page: Page) -> bool:
         shortest = len(page.rows) == 1 or len(page.rows) < self.learned.largest_page
