@@ -63,8 +63,9 @@ def backfill_logs(
     _show(plan)
     if dry_run:
         return []
-    return run_days(credentials, archive, workspace, chosen, plan.days, plan.failures,
-                    rules=RuleSet.from_threshold(error_threshold), notify=notify, reread=select == "all", max_concurrency=max_concurrency)
+    rules = RuleSet.from_threshold(error_threshold)
+    return run_days(credentials, archive, workspace, chosen, plan.days, plan.failures, rules=rules, notify=notify,
+                    reread=select == "all", max_concurrency=max_concurrency)
 
 
 def _show(plan: BackfillPlan) -> None:

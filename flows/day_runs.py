@@ -87,21 +87,22 @@ def _tell(archive: LogArchive, workspace: str, pipelines: list[str], manifests: 
           notify: str | None) -> Told:
     """Alerts that go wrong never fail the archive: what they are about is in the bucket, and the next run tells it."""
     try:
-        return tell_alerts(archive, workspace, pipelines, manifests, rules, notify, _run_url())
+        return tell_alerts(archive, workspace, pipelines, manifests, rules, notify, run_url())
     except DeepsetError as error:
         get_run_logger().error("Alerts could not be judged or told: %s", error)
         return Told([], [str(error)])
 
 
 def _report(archive: LogArchive, workspace: str, manifests: list[Manifest], told: Told, failures: list[Failure]) -> None:
-    links = {"Flow run": url} if (url := _run_url()) else {}
+    links = {"Flow run": url} if (url := run_url()) else {}
     try:
         publish_report(archive, workspace, manifests, told, failures, links)
     except DeepsetError as error:
         get_run_logger().error("The report could not be made: %s", error)
 
 
-def _run_url() -> str | None:
+def run_url() -> str | None:
+    """The run's page, or None without one."""
     # Without a UI (the ephemeral server has none) Prefect's own link begins with the word None.
     url = flow_run.ui_url
     return url if url and url.startswith("http") else None

@@ -15,6 +15,7 @@ from ..alerts.rules import RuleSet
 from ..alerts.state import Delivery, claim_transitions, deliver, mark_sent, pending_transitions
 from ..alerts.transition_events import transition_event
 from ..alerts.transitions import Transition
+from ..alerts.window import WatchRules
 from ..api.models import PipelineLog
 from ..api.sources import LogSource
 from ..archive.chain import latest, list_days, read_part_rows
@@ -40,8 +41,8 @@ class Told(NamedTuple):
 
 
 @task(task_run_name="tell-alerts-{workspace}", **RETRIED)
-def tell_alerts(archive: LogArchive, workspace: str, pipelines: list[str], manifests: list[Manifest], rules: RuleSet,
-                notify: str | None = None, run_url: str | None = None) -> Told:
+def tell_alerts(archive: LogArchive, workspace: str, pipelines: list[str], manifests: list[Manifest],
+                rules: RuleSet | WatchRules, notify: str | None = None, run_url: str | None = None) -> Told:
     """Judges days, claims what changed, emits the events and sends one message. Asks deepset nothing.
 
     Each change is told once, whoever runs: see `alerts.state`. A message that fails is kept for the next run.
@@ -61,8 +62,9 @@ def tell_alerts(archive: LogArchive, workspace: str, pipelines: list[str], manif
     logger = get_run_logger()
     store = archive.get_store()
     ledger = Ledger(store, workspace)
-    history = _history(store, workspace, pipelines, manifests, rules)
-    transitions = claim_transitions(ledger, rules, manifests, history, now=time.time(),
+    # A window of minutes is judged by itself.
+    history = [] if isinstance(rules, WatchRules) else _history(store, workspace, pipelines, manifests, rules)
+    transitions = claim_transitions(ledger, rules, manifests, history, now=time.time(), check_age=isinstance(rules, RuleSet),
                                     sample_of=lambda manifest, log_id: _message_of(store, manifest, log_id))
     transitions += pending_transitions(ledger, now=time.time())
     for transition in transitions:

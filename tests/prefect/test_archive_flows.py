@@ -1,4 +1,4 @@
-"""The flows and tasks around an archive: backfill, verification, reading back."""
+"""The flows and tasks around an archive: backfill, verification, reading back, the watch between."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from prefect_deepset.api.errors import InvalidInputError, TooManyRowsError
+from prefect_deepset.api.errors import ApiError, InvalidInputError, TooManyRowsError
 from prefect_deepset.archive.errors import VerificationError
 from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.blocks import DeepsetCredentials, LogArchive
-from prefect_deepset.flows import archive_daily_logs, backfill_logs, verify_archive
+from prefect_deepset.flows import archive_daily_logs, backfill_logs, verify_archive, watch_errors
 from prefect_deepset.tasks import read_archived_logs, verify_day
-from prefect_deepset.testing import FakeDeepset, even_day, row
+from prefect_deepset.testing import Behaviour, FakeDeepset, even_day, row
 from pydantic import SecretStr
 
 from ..servers.ministack import S3Handle
+from .conftest import Receiver
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -114,3 +115,32 @@ def test_redacted_and_signed_archives_verify(s3: S3Handle, deepset: FakeDeepset,
     assert verify_archive(guarded, "w").ok
     with pytest.raises(VerificationError, match="signature"):
         verify_archive(archive.model_copy(update={"signing_key": SecretStr("another key")}), "w")
+
+
+def recent(count: int, level: str) -> list[Any]:
+    """Rows of the last minute."""
+    now = datetime.now(UTC)
+    times = [now - timedelta(seconds=30, milliseconds=n) for n in range(count)]
+    return [row(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), level=level) for moment in times]
+
+
+@pytest.mark.parametrize("filters", ["honoured", "ignored", "400"])
+def test_the_watch_tells_once_of_errors_in_the_last_minutes(deepset: FakeDeepset, credentials: DeepsetCredentials, notify: str,
+                                                            archive: LogArchive, receiver: Receiver, filters: Any):
+    deepset.behaviour = Behaviour(level_filter=filters)
+    deepset.add_pipeline("w", "bad", [*recent(15, "error"), *recent(10, "CRITICAL"), *recent(5, "info")])
+    deepset.add_pipeline("w", "calm", recent(30, "info"))
+    deepset.add_pipeline("w", "idle", [])
+    for _ in range(2):
+        assert watch_errors(credentials, archive, "w", error_threshold=25, notify=notify) == {"bad": 25, "calm": 0, "idle": 0}
+    assert len(receiver.received) == 1
+    assert "bad" in receiver.received[0]["subject"]
+
+
+def test_a_pipeline_that_the_watch_cannot_read_is_named_and_stops_no_other(deepset: FakeDeepset, archive: LogArchive,
+                                                                          credentials: DeepsetCredentials, notify: str,
+                                                                          receiver: Receiver):
+    deepset.add_pipeline("w", "bad", recent(25, "error"))
+    with pytest.raises(ApiError, match="gone"):
+        watch_errors(credentials, archive, "w", ["bad", "gone"], notify=notify)
+    assert len(receiver.received) == 1

@@ -31,8 +31,8 @@ def prefect(*arguments: str) -> str:
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_the_deployment_is_accepted_and_a_worker_archives_a_day(s3: S3Handle, deepset: FakeDeepset,
-                                                                credentials: DeepsetCredentials):
+def test_the_deployments_are_accepted_and_a_worker_archives_a_day(s3: S3Handle, deepset: FakeDeepset,
+                                                                 credentials: DeepsetCredentials):
     deepset.add_pipeline("default", "chat", even_day(f"{YESTERDAY}T00:00:00Z", 500))
     archive = make_archive(s3, s3.bucket(), prefix="deepset")
     credentials.save("default", overwrite=True)
@@ -45,6 +45,10 @@ def test_the_deployment_is_accepted_and_a_worker_archives_a_day(s3: S3Handle, de
         assert deployment.work_pool_name == "deepset"
         assert [schedule.schedule.cron for schedule in deployment.schedules] == ["45 0,6,12,18 * * *"]
         assert deployment.parameters["credentials"] == {"$ref": {"block_document_slug": "deepset-credentials/default"}}
+        names = ["watch-errors", "verify-archive", "backfill-logs"]
+        others = {name: client.read_deployment_by_name(f"{name}/{name}") for name in names}
+        assert [schedule.active for schedule in others["watch-errors"].schedules] == [False]
+        assert others["backfill-logs"].schedules == []
         run = client.create_flow_run_from_deployment(deployment.id, parameters={**deployment.parameters, "day": str(YESTERDAY)})
         output = prefect("worker", "start", "--pool", "deepset", "--run-once")
         finished = client.read_flow_run(run.id)
