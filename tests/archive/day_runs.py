@@ -106,7 +106,13 @@ class Runs:
         start, end = (format_instant(at) for at in day_span(day))
         source = self.source
         rows = self.server.truth(source.workspace, source.name, start, end, shown_only=shown_only, kind=source.kind)
-        return [row.raw.replace(b"\r", b" ").replace(b"\n", b" ") for row in rows]
+        return [self.line(row.raw) for row in rows]
+
+    def line(self, raw: bytes) -> Raw:
+        """The row as the server sends it now, each line break (between tokens) turned into a blank."""
+        pretty = self.server.behaviour.pretty_json
+        sent = b"{\n      " + raw.strip()[1:-1] + b"\r\n    }" if pretty else raw
+        return sent.replace(b"\r", b" ").replace(b"\n", b" ")
 
     def assert_whole(self, day: date = DAY) -> Manifest:
         """The archive holds the platform's rows of the day, byte for byte, each once; the newest manifest."""
