@@ -1,8 +1,9 @@
 """Reading spans of time with several walks at once.
 
-Nothing is planned from guesses. One walk starts at the top of each span; whoever is idle takes the lower half of the
-span with most left, so a day whose rows fall into ten minutes is shared out as evenly as any other. Spans are half-open
-and disjoint, with borders on whole seconds. One worker is the same thing with nobody idle.
+One walk starts at the top of each span; whoever is idle takes the lower half of the span with most left, so a day whose
+rows fall into ten minutes is shared out as evenly as any other. How much is left is an estimate, exact where the server's
+`total` counts rows below the cursor; being wrong about it costs a request, never a row. Spans are half-open and disjoint,
+with borders on whole seconds. One worker is the same thing with nobody idle.
 
 A stretch that cannot be read stops nothing: the walk enters again below it, further down each time, and then closes in
 on the stretch from below, so that what is missing at the end is about as small as it can be.
@@ -36,8 +37,14 @@ from .rows import Row
 from .times import SECOND, Span
 from .walk import Increment, Walk, ceil_to
 
-_WORTH_SHARING = 150
-"""Rows that must seem left in a span before half of it is given away: a page and a half."""
+_WORTH_SHARING = 200
+"""Rows that must seem left in a span before a part of it is given away: two pages."""
+_PAGE = 99
+"""New rows of a full page: one is the anchor again."""
+_MARGIN = 5
+"""Rows that a border is put higher than whole pages would reach, since rows do not lie evenly."""
+_SHARES = 3
+"""A page says how much is left, not where: it may split its span into four, and their pages tell more."""
 _FIRST_STEP = 60 * SECOND
 _LOCAL = (GatewayTimeoutError, ReadTimeoutError, ResponseError, CursorError, EndDisputedError)
 """Failures of one place in time: another place may well be readable."""
@@ -60,13 +67,22 @@ class _Job:
     """One walk to do.
 
     `step` is set when the walk enters below a stretch that failed: how far below. `refine` is the upper border of a stretch
-    whose lower part this walk tries, entering at a place that may fail too; `error` is what failed there.
+    whose lower part this walk tries, entering at a place that may fail too; `error` is what failed there. `guess` is how many
+    rows it seems to have before its first page is there; `shares` how often it may be split before its next page.
     """
 
     def __init__(
-        self, walk: Walk, step: int | None = None, refine: int | None = None, error: DeepsetError | None = None
+        self,
+        walk: Walk,
+        step: int | None = None,
+        refine: int | None = None,
+        error: DeepsetError | None = None,
+        guess: float = 0.0,
+        shares: int = 0,
     ) -> None:
         self.walk = walk
+        self.guess = guess
+        self.shares = shares
         self.step = step
         self.refine = refine
         self.error = error
@@ -75,10 +91,6 @@ class _Job:
     @property
     def progressed(self) -> bool:
         return self.walk.proven < self.walk.end
-
-    def left(self) -> float:
-        """Rows that seem left, by the density of the last page."""
-        return self.walk.density * (self.walk.position - self.walk.start) / SECOND
 
 
 class SpansRead:
@@ -119,6 +131,7 @@ class SpansRead:
         self._budget = budget
         self._jobs: deque[_Job] = deque(_Job(self._walk(span)) for span in spans if span.start < span.end)
         self._active: set[_Job] = set()
+        self._idle = 0
         self._state = threading.Condition()
         self._stop = threading.Event()
         self._fatal: BaseException | None = None
@@ -193,7 +206,10 @@ class SpansRead:
                 if self._stop.is_set():
                     return
                 with self._state:
-                    self._state.notify()  # there may be something to share now
+                    job.shares = _SHARES
+                    self._note_totals(job.walk)
+                    if self._idle and len(self._active) < self._budget.limit:
+                        self._state.notify(self._budget.limit - len(self._active))  # there may be something to share now
         except _StoppedError:
             return
         except _GLOBAL:
@@ -221,20 +237,42 @@ class SpansRead:
                 if not self._active:
                     self._state.notify_all()
                     return None
+                self._idle += 1
                 self._state.wait()
+                self._idle -= 1
         return None
 
     def _take_half(self) -> _Job | None:
+        """Half of the span with most left, when that is worth a worker. Called under the lock."""
         if len(self._active) >= self._budget.limit:
             return None
-        for job in sorted(self._active, key=_Job.left, reverse=True):
-            if job.left() < _WORTH_SHARING:
+        left = {job: self._left(job) for job in self._active if job.shares}
+        for job in sorted(left, key=left.__getitem__, reverse=True):
+            if left[job] < _WORTH_SHARING:
                 return None
+            # Whole pages for the upper part: a walk's last page is the fuller, the less of it lies below the border.
+            keep = (max(1, round(left[job] / 2 / _PAGE)) * _PAGE - _MARGIN) / left[job]
             with job.lock:
-                given = job.walk.give_half()
+                given = job.walk.give_half(keep)
             if given is not None:
-                return _Job(self._walk(given))
+                job.guess = left[job] * keep
+                job.shares = (job.shares - 1) // 2
+                return _Job(self._walk(given), guess=left[job] - job.guess, shares=job.shares)
         return None
+
+    def _left(self, job: _Job) -> float:
+        """Rows that seem left in a job."""
+        walk = job.walk
+        if walk.density == 0.0:
+            return job.guess  # its first page is not there yet
+        estimate = walk.density * max(0, walk.position - walk.start) / SECOND
+        ahead = walk.totals.ahead
+        if ahead is None or self.learned.total_counts != "after":
+            return estimate
+        below = self.total_at.get(walk.start)
+        if below is not None:
+            return ahead - below
+        return min(estimate, ahead - max((total for at, total in self.total_at.items() if at < walk.start), default=0))
 
     def _wake(self) -> None:
         with self._state:

@@ -19,6 +19,11 @@ class Totals:
         self._learned = learned
         self._before: tuple[int, int] | None = None
 
+    @property
+    def ahead(self) -> int | None:
+        """Rows below the walk's cursor, where `total` counts those; None when the last page did not say."""
+        return None if self._before is None else self._before[0] - self._before[1]
+
     def see(self, page: Page) -> None:
         """Takes note of an answer, believed or not."""
         if self.first is None:

@@ -373,11 +373,15 @@ class Walk:
         """Rows that were read but whose stretch is not proven complete, newest first."""
         return self._held.leftovers()
 
-    def give_half(self) -> Span | None:
-        """Hands the lower half of what is left to another walk; None when there is too little. Borders are whole seconds."""
+    def give_half(self, keep: float = 0.5) -> Span | None:
+        """Hands the lower part of what is left to another walk; None when there is too little. Borders are whole seconds.
+
+        Args:
+            keep: the share of the time left that this walk keeps.
+        """
         lowest, highest = ceil_to(self.start, SECOND), (self.position - TOLERANCE) // SECOND * SECOND
-        middle = (lowest + highest) // 2 // SECOND * SECOND
-        if self.done or self.stalled or middle <= lowest or middle >= highest:
+        middle = min(highest, ceil_to(self.position - int((self.position - lowest) * keep), SECOND))
+        if self.done or self.stalled or middle <= lowest or middle > highest:
             return None
         given = Span(self.start, middle)
         self.start = middle
