@@ -1,0 +1,130 @@
+"""Every block of Python and every console in docs/ is run as a reader would, page by page; every link leads somewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from prefect_deepset.api.client import DeepsetClient
+from prefect_deepset.api.probe import QUESTIONS
+from prefect_deepset.api.sources import LogSource
+from prefect_deepset.archive.day import archive_day
+from prefect_deepset.archive.store import S3Store, s3_config
+from prefect_deepset.testing import FakeDeepset, even_day
+
+from .documentation import PAGES, ROOT, Block, anchors, blocks, commands, links, matches
+from .servers.ministack import S3Handle
+
+BUCKET = "deepset-logs"
+DAY = "2026-01-31"
+"""The pages speak of these; the test puts its own bucket and yesterday in their place."""
+SOURCES = [LogSource("my-workspace", "my-pipeline"), LogSource("my-workspace", "other-pipeline"), LogSource("support", "chat")]
+
+# Pages that load blocks find these.
+SAVE_BLOCKS = """
+import os
+from prefect_deepset.blocks import DeepsetCredentials, LogArchive
+for name in ("default", "logs"):
+    DeepsetCredentials(api_key=os.environ["DEEPSET_API_KEY"], base_url=os.environ["DEEPSET_API_URL"]).save(name, overwrite=True)
+    LogArchive(bucket=os.environ["BUCKET"], prefix="logs").save(name, overwrite=True)
+"""
+RUN_PYTHON = """
+import json, sys
+names = {"__name__": "__main__"}
+for page, line, code in json.load(sys.stdin):
+    exec(compile("\\n" * (line - 1) + code, page, "exec"), names)
+"""
+MARK = "\x1e"
+
+
+@pytest.fixture(scope="module")
+def environment(s3: S3Handle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Yesterday's logs of three pipelines, archived; and what a user's shell would hold."""
+    folder = tmp_path_factory.mktemp("docs")
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    store = S3Store(s3.client(base=s3_config("when_required")), s3.bucket(), "logs")
+    with FakeDeepset() as deepset:
+        for seed, source in enumerate(SOURCES):
+            deepset.add_pipeline(source.workspace, source.name, even_day(f"{yesterday}T00:00:00Z", 2_000, seed=seed))
+        with DeepsetClient(deepset.api_key, deepset.url) as client:
+            for source in SOURCES:
+                archive_day(client, store, source, yesterday, spool_root=folder / "spool")
+        inherited = {name: value for name, value in os.environ.items()
+                     if not name.startswith(("PREFECT_", "AWS_", "DEEPSET_")) and name != "COLUMNS"}
+        yield inherited | {
+            "BUCKET": store.bucket,
+            "YESTERDAY": str(yesterday),
+            "DEEPSET_API_KEY": deepset.api_key,
+            "DEEPSET_API_URL": deepset.url,
+            "AWS_ENDPOINT_URL": s3.endpoint_url,
+            "AWS_ACCESS_KEY_ID": s3.access_key,
+            "AWS_SECRET_ACCESS_KEY": s3.secret_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "HOME": str(folder),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+            "DO_NOT_TRACK": "1",
+        }
+
+
+def placed(text: str, environment: dict[str, str]) -> str:
+    """The text with the test's bucket and day."""
+    return text.replace(BUCKET, environment["BUCKET"]).replace(DAY, environment["YESTERDAY"])
+
+
+def run_python(page: Path, found: list[Block], environment: dict[str, str], folder: Path) -> None:
+    """One process for the whole page; its names live on from block to block."""
+    code = [(page.name, block.line, placed(block.body, environment)) for block in found]
+    if any("prefect_deepset.blocks" in body for _, _, body in code):
+        code.insert(0, ("blocks", 1, SAVE_BLOCKS))
+    done = subprocess.run([sys.executable, "-c", RUN_PYTHON], input=json.dumps(code), env=environment, cwd=folder,
+                          capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def run_console(page: Path, block: Block, environment: dict[str, str], folder: Path) -> None:
+    """One shell for the block."""
+    asked = commands(block)
+    script = "".join(f"(exit $said); {placed(command.text, environment)}\nsaid=$?\nprintf '{MARK}%s\\n' $said\n"
+                     for command in asked)
+    done = subprocess.run(["bash", "-c", f"said=0\n{script}"], env=environment, cwd=folder, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False, timeout=240)
+    outputs: list[tuple[str, int]] = []
+    rest = done.stdout
+    for _ in asked:
+        printed, _, rest = rest.partition(MARK)
+        code, _, rest = rest.partition("\n")
+        outputs.append((printed, int(code)))
+    for place, (command, (printed, code)) in enumerate(zip(asked, outputs, strict=True)):
+        where = f"{page.name}, line {block.line}: {command.text}"
+        status_is_shown = place + 1 < len(asked) and asked[place + 1].text == "echo $?"
+        assert status_is_shown or code == 0, f"{where}\n{printed}"
+        expected = [placed(line, environment) for line in command.expected]
+        assert matches(expected, printed), f"{where}\n{printed}\n--- is not ---\n" + "\n".join(expected)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python", "console")], ids=lambda page: page.name)
+def test_what_a_page_shows_runs(page: Path, environment: dict[str, str], tmp_path: Path):
+    run_python(page, blocks(page, "python"), environment, tmp_path)
+    for block in blocks(page, "console"):
+        run_console(page, block, environment, tmp_path)
+
+
+def test_every_link_between_pages_leads_somewhere():
+    pages = [*PAGES, *ROOT.glob("*.md")]
+    broken = [f"{page.name}: {path.name}#{anchor}" for page in pages for path, anchor in links(page)
+              if not path.exists() or (anchor and path.suffix == ".md" and anchor not in anchors(path))]
+    assert not broken
+
+
+def test_the_page_on_unknowns_has_every_question_of_the_probe():
+    text = (ROOT / "docs" / "unknowns.md").read_text()
+    assert not [name for name in QUESTIONS if f"`{name}`" not in text]
