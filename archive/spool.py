@@ -30,7 +30,7 @@ from .errors import SpoolError
 from .part_stream import inflate, split_lines
 from .redaction import RedactionPolicy
 from .spans import join_spans
-from .spool_folder import disk_error, own_folder
+from .spool_folder import disk_error, own_folder, sweep
 from .spool_index import Doubt, Header, Purpose, Slice, entries, line_of
 
 _SMALLEST = 64 * 1024
@@ -96,6 +96,7 @@ class Spool:
         self.folder = root / key.folder
         try:
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            sweep(root)
             self._lock = filelock.FileLock(f"{self.folder}.lock", timeout=0, mode=0o600)
             self._lock.acquire()
         except filelock.Timeout:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 import stat
 import tempfile
+import time
 from pathlib import Path
 
 from .errors import DiskFullError, SpoolError
+
+_OURS = re.compile(r"private-\w+|[0-9a-f]{32}(\.lock)?")
+_FORGOTTEN = 7 * 86_400.0
+"""Seconds after which no run can still use what lies there: the platform shows no day for that long."""
 
 
 def default_root() -> Path:
@@ -39,6 +46,21 @@ def own_folder(folder: Path) -> Path:
     except OSError as error:
         raise disk_error(error, folder) from error
     return folder
+
+
+def sweep(root: Path) -> None:
+    """Removes what runs left that died and were never run again on this machine. Nothing that is not a spool is touched."""
+    before = time.time() - _FORGOTTEN
+    for path in root.iterdir():
+        try:
+            if not _OURS.fullmatch(path.name) or any(one.lstat().st_mtime > before for one in (path, *path.glob("*"))):
+                continue
+            if path.suffix == ".lock":
+                path.unlink()
+            else:
+                shutil.rmtree(path)
+        except OSError:  # another run is faster, or it belongs to another user
+            continue
 
 
 def disk_error(error: OSError, folder: Path) -> SpoolError:
