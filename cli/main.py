@@ -16,6 +16,7 @@ from cyclopts.validators import Number
 
 from ..api.errors import DeepsetError, InvalidInputError
 from .places import Place, open_archive
+from .setup import setup
 
 FINE, WRONG, USAGE = 0, 1, 2
 """Exit codes: all is well; the archive or an answer is wrong; an option or setting is."""
@@ -114,6 +115,9 @@ def cat(first: date, last: date | None = None, /, *, workspace: Workspace = None
     from .cat import write_rows  # noqa: PLC0415
 
     return write_rows(open_archive(place), workspace, pipeline, level, first, last or first, time.time())
+
+
+app.command(setup)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
