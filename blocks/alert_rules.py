@@ -9,13 +9,14 @@ from pydantic import Field, HttpUrl, model_validator
 
 from ..alerts.rules import ErrorCount, ErrorRatio, NewException, Rule, RuleSet, ZeroRows
 from ..api.rows import ERROR_LEVELS
+from .form_fields import may_stay_empty
 
 ERROR_COUNT = "error-threshold"
 """The flows' `error_threshold` has this name too: going from one to the other keeps the history of its alerts."""
 
 
 class AlertRules(Block):
-    """What of a day's logs is worth an alert, for all pipelines or some. A rule whose first field is empty is not used.
+    """What of a day's logs is worth an alert, for all pipelines or some. A rule whose first field is empty or off is not used.
 
     Example:
         Load saved rules and archive by them:
@@ -35,18 +36,18 @@ class AlertRules(Block):
 
     error_count: int | None = Field(
         default=100, ge=1, title="Error Rows",
-        description="Alert when a pipeline has this many error rows on a UTC day; empty for no such alert.",
+        description="Alert when a pipeline has this many error rows on a UTC day; None for no such alert.",
     )
     error_count_resolve_below: int | None = Field(
-        default=None, ge=1, title="Error Rows: Resolve Below",
+        default=None, ge=1, title="Error Rows: Resolve Below", json_schema_extra=may_stay_empty,
         description="The alert is over on a day with fewer error rows than this; empty for the number above.",
     )
     error_ratio: float | None = Field(
-        default=None, gt=0, le=1, title="Error Ratio",
+        default=None, gt=0, le=1, title="Error Ratio", json_schema_extra=may_stay_empty,
         description="Alert when this share of a day's rows are error rows (0.05 is 5 %); empty for no such alert.",
     )
     error_ratio_resolve_below: float | None = Field(
-        default=None, gt=0, le=1, title="Error Ratio: Resolve Below",
+        default=None, gt=0, le=1, title="Error Ratio: Resolve Below", json_schema_extra=may_stay_empty,
         description="The alert is over on a day with a smaller share than this; empty for the share above.",
     )
     error_ratio_min_rows: int = Field(

@@ -24,6 +24,7 @@ from pydantic import (
 from ..archive.day import ArchiveOptions
 from ..archive.redaction import RedactionPolicy
 from ..archive.store import S3Store, s3_config
+from .form_fields import may_stay_empty
 from .s3_session import make_client
 
 if TYPE_CHECKING:
@@ -73,11 +74,13 @@ class LogArchive(Block):
     sse_kms_key_id: str | None = Field(
         default=None,
         title="KMS Key",
+        json_schema_extra=may_stay_empty,
         description="ID or ARN of the KMS key to encrypt with (SSE-KMS); empty for the bucket's own setting.",
     )
     storage_class: str | None = Field(
         default=None,
         title="Storage Class",
+        json_schema_extra=may_stay_empty,
         description="Storage class of the objects, such as STANDARD_IA; empty for the bucket's default. Classes that must be "
         "restored before reading (GLACIER, DEEP_ARCHIVE) are refused.",
     )
@@ -85,6 +88,7 @@ class LogArchive(Block):
     expected_bucket_owner: str | None = Field(
         default=None,
         title="Expected Bucket Owner",
+        json_schema_extra=may_stay_empty,
         description="The 12-digit AWS account the bucket must belong to; any other owner is an error.",
     )
     checksum_mode: Literal["when_required", "when_supported"] = Field(
@@ -118,6 +122,7 @@ class LogArchive(Block):
     signing_key: SecretStr | None = Field(
         default=None,
         title="Signing Key",
+        json_schema_extra=may_stay_empty,
         description="Manifests are signed with this key (HMAC-SHA256), so that verification notices when one was replaced. "
         "A Secret block is taken too.",
     )
@@ -160,7 +165,7 @@ class LogArchive(Block):
         if value in {"GLACIER", "DEEP_ARCHIVE"}:
             raise ValueError(f"{value} objects cannot be read back without restoring them, which verification and settling "
                              "need; use STANDARD_IA or GLACIER_IR, or a lifecycle rule that moves old days")
-        return value or None
+        return (value or "").strip() or None
 
     @field_validator("sse_kms_key_id", "expected_bucket_owner")
     @classmethod
