@@ -34,11 +34,12 @@ for name in ("default", "logs"):
     DeepsetCredentials(api_key=os.environ["DEEPSET_API_KEY"], base_url=os.environ["DEEPSET_API_URL"]).save(name, overwrite=True)
     LogArchive(bucket=os.environ["BUCKET"], prefix="logs").save(name, overwrite=True)
 """
+# Each page has names of its own, which live on from block to block.
 RUN_PYTHON = """
 import json, sys
-names = {"__name__": "__main__"}
+names = {}
 for page, line, code in json.load(sys.stdin):
-    exec(compile("\\n" * (line - 1) + code, page, "exec"), names)
+    exec(compile("\\n" * (line - 1) + code, page, "exec"), names.setdefault(page, {"__name__": "__main__"}))
 """
 MARK = "\x1e"
 
@@ -80,12 +81,11 @@ def placed(text: str, environment: dict[str, str]) -> str:
     return text.replace(BUCKET, environment["BUCKET"]).replace(DAY, environment["YESTERDAY"])
 
 
-def run_python(page: Path, found: list[Block], environment: dict[str, str], folder: Path) -> None:
-    """One process for the whole page; its names live on from block to block."""
-    code = [(page.name, block.line, placed(block.body, environment)) for block in found]
-    if any("prefect_deepset.blocks" in body for _, _, body in code):
-        code.insert(0, ("blocks", 1, SAVE_BLOCKS))
-    done = subprocess.run([sys.executable, "-c", RUN_PYTHON], input=json.dumps(code), env=environment, cwd=folder,
+def test_the_python_of_every_page_runs(environment: dict[str, str], tmp_path: Path):
+    """In one process, since the Prefect server that it starts takes longest."""
+    code = [(page.name, block.line, placed(block.body, environment)) for page in PAGES for block in blocks(page, "python")]
+    code.insert(0, ("blocks", 1, SAVE_BLOCKS))
+    done = subprocess.run([sys.executable, "-c", RUN_PYTHON], input=json.dumps(code), env=environment, cwd=tmp_path,
                           capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-4000:]
 
@@ -111,9 +111,8 @@ def run_console(page: Path, block: Block, environment: dict[str, str], folder: P
         assert matches(expected, printed), f"{where}\n{printed}\n--- is not ---\n" + "\n".join(expected)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python", "console")], ids=lambda page: page.name)
-def test_what_a_page_shows_runs(page: Path, environment: dict[str, str], tmp_path: Path):
-    run_python(page, blocks(page, "python"), environment, tmp_path)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "console")], ids=lambda page: page.name)
+def test_the_consoles_of_a_page_print_what_it_shows(page: Path, environment: dict[str, str], tmp_path: Path):
     for block in blocks(page, "console"):
         run_console(page, block, environment, tmp_path)
 
