@@ -20,6 +20,7 @@ import httpx
 
 from .credentials import Secret, clean_key, expiry, redactor
 from .errors import ApiError, InvalidInputError, ReadTimeoutError, RedirectError, ResponseError, TransportError
+from .lanes import Lanes
 from .statuses import error_for_status, http_date, shown
 from .times import SECOND, format_instant
 from .urls import ApiUrl, is_loopback, parse_base_url
@@ -240,13 +241,13 @@ def _headers(key: str, accept: str) -> httpx.Headers:
 
 
 def _make_transport(url: ApiUrl) -> httpx.BaseTransport:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30.0)
-    proxy = None
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
+    proxy, trusted = None, httpx.create_ssl_context()
     if not is_loopback(url.hostname) and not urllib.request.proxy_bypass(url.hostname):
         proxies = urllib.request.getproxies()
         proxy = proxies.get(url.scheme) or proxies.get("all")
     try:
-        return httpx.HTTPTransport(limits=limits, proxy=proxy)
+        return Lanes(lambda: httpx.HTTPTransport(verify=trusted, limits=limits, proxy=proxy))
     except (ValueError, ImportError) as error:  # a scheme httpx does not know; SOCKS without its package
         raise InvalidInputError("The proxy in the environment cannot be used.",
                                 "Correct HTTPS_PROXY, or name the API's host in NO_PROXY.") from error

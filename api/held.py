@@ -34,12 +34,12 @@ class Held:
         Raises:
             CursorError: for a new row above `newest` in a stretch that was handed out: time moves the wrong way.
         """
-        rows_held, recent = self._rows, self._recent
+        rows_held, recent = self._rows, set[Key]().union(*self._recent)
         for row in rows:
             if row.logged_at < span.start or row.logged_at >= span.end:
                 continue
             key = (row.logged_at, row.log_id)
-            if key in rows_held or any(key in keys for keys in recent):
+            if key in rows_held or key in recent:
                 self.repeats += 1
             elif row.logged_at < self.handed_out:
                 rows_held[key] = row

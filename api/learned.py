@@ -42,11 +42,13 @@ class Learned:
     def see(self, rows: Sequence[Row]) -> None:
         """Takes note of the values in a page."""
         self.largest_page = max(self.largest_page, len(rows))
-        for row in rows:
-            self.levels.add(row.level)
-            self.origins.add(row.origin)
-            if self.oldest_seen is None or row.logged_at < self.oldest_seen:
-                self.oldest_seen = row.logged_at
+        if not rows:
+            return
+        self.levels.update({row.level for row in rows})
+        self.origins.update({row.origin for row in rows})
+        oldest = min([row.logged_at for row in rows])
+        if self.oldest_seen is None or oldest < self.oldest_seen:
+            self.oldest_seen = oldest
 
     def count_total(self, kind: Literal["after", "all"] | None) -> None:
         """Takes one observation of what `total` counts; observations that contradict each other make it unclear."""
