@@ -30,39 +30,39 @@ def setup(
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
     from . import setup_automations, setup_blocks, setup_deployments, setup_server  # noqa: PLC0415
-    from .terminal import output  # noqa: PLC0415
-
-    console = output()
-
-    def tell(what: str, name: str, note: str = "") -> None:
-        console.print(f"{what:<10} {name}{f' ({note})' if note else ''}", markup=False)
 
     wishes = setup_deployments.Wishes(block, workspace or setup_blocks.workspace_of(os.environ), notify)
     path = setup_deployments.find_file(file)
     document = setup_deployments.read_file(path, "deployments")
+    beside = path.with_name("automations.yaml")
+    automations = setup_deployments.read_file(beside, "automations") if beside.is_file() else {"automations": []}
+    pools = setup_deployments.pools_of(document)
     setup_server.check_server()
     with get_client(sync_client=True) as client:
         if notify:
             setup_automations.find_block(client, notify)
         for slug in setup_blocks.register_blocks():
-            tell("registered", slug)
-        saved = [setup_blocks.save_credentials(block, os.environ),
-                 setup_blocks.save_archive(block, os.environ, bucket, prefix)]
+            _tell("registered", slug)
+        saved = [setup_blocks.save_credentials(block, os.environ), setup_blocks.save_archive(block, os.environ, bucket, prefix)]
         for one in saved:
-            tell(one.what, one.slug, one.note)
-        for pool in setup_deployments.pools_of(document):
-            tell("created" if setup_deployments.ensure_pool(client, pool, pool_type) else "kept", f"work pool {pool}")
+            _tell(one.what, one.slug, one.note)
+        for pool in pools:
+            _tell("created" if setup_deployments.ensure_pool(client, pool, pool_type) else "kept", f"work pool {pool}")
         for name, new in setup_deployments.deploy(client, document, wishes):
-            tell("created" if new else "updated", f"deployment {name}")
-        automations = path.with_name("automations.yaml")
-        if automations.is_file():
-            rules = setup_deployments.read_file(automations, "automations")
-            for made in setup_automations.ensure_automations(client, rules, notify):
-                tell(made.what, f"automation {made.name}", made.note)
+            _tell("created" if new else "updated", f"deployment {name}")
+        for made in setup_automations.ensure_automations(client, automations, notify):
+            _tell(made.what, f"automation {made.name}", made.note)
     missing = [one.slug for one in saved if one.what == "missing"]
-    if missing:
-        console.print(f"Not ready yet: {' and '.join(missing)} must be saved before a run can start.", markup=False)
-        return 2
-    for pool in setup_deployments.pools_of(document):
-        console.print(f"Ready. Start a worker: prefect worker start --pool {pool}", markup=False)
-    return 0
+    _say(f"Not ready yet: {' and '.join(missing)} must be saved before a run can start." if missing
+         else f"Ready. Start a worker: prefect worker start --pool {next(iter(pools), 'deepset')}")
+    return 2 if missing else 0
+
+
+def _tell(what: str, name: str, note: str = "") -> None:
+    _say(f"{what:<10} {name}{f' ({note})' if note else ''}")
+
+
+def _say(line: str) -> None:
+    from .terminal import output  # noqa: PLC0415 - as above
+
+    output().print(line, markup=False)
