@@ -10,7 +10,7 @@ export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint types bench venv clean
+.PHONY: help demo test test-all lint types bench reference venv clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ types: .venv/.installed  ## basedpyright: strict on api, archive and alerts
 
 bench: .venv/.installed .venv-s3/.installed  ## the benchmarks of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
+
+reference: .venv/.installed  ## docs/reference.md, from the docstrings
+	$(BIN)/python docs/reference.py
 
 venv: .venv/.installed  ## only the environment in .venv
 

@@ -124,6 +124,12 @@ def test_every_link_between_pages_leads_somewhere():
     assert not broken
 
 
+def test_the_reference_is_what_the_docstrings_say():
+    command = [sys.executable, str(ROOT / "docs" / "reference.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stderr}\nRun `make reference`."
+
+
 def test_the_page_on_unknowns_has_every_question_of_the_probe():
     text = (ROOT / "docs" / "unknowns.md").read_text()
     assert not [name for name in QUESTIONS if f"`{name}`" not in text]
