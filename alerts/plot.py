@@ -28,6 +28,8 @@ TEXT = "#767d88"
 _WIDTH, _LEFT, _RIGHT = 720, 56, 8
 _UPPER, _LOWER, _TOP, _SPACE, _BOTTOM = 84, 52, 20, 22, 20
 _HOUR = 3600 * 1_000_000_000
+_FEWEST = 14
+"""Columns that there is room for at least: two days are two bars, not two halves of the plot."""
 
 
 class Column(NamedTuple):
@@ -81,8 +83,9 @@ def data_uri(svg: str) -> str:
 
 
 def draw(columns: Sequence[Column], title: str, end_label: str = "") -> str:
-    """The SVG: rows above, errors below, each on its own scale, hatched where something was not read."""
-    step = (_WIDTH - _LEFT - _RIGHT) / max(len(columns), 1)
+    """The SVG: rows above, errors below, each on its own scale, hatched where something was not read; newest at the right."""
+    columns = [*[Column(0, 0)] * (_FEWEST - len(columns)), *columns]
+    step = (_WIDTH - _LEFT - _RIGHT) / len(columns)
     upper, lower = _TOP + _UPPER, _TOP + _UPPER + _SPACE + _LOWER
     height = lower + _BOTTOM
     size = f'width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}"'
