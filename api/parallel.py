@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import NamedTuple
 
 from .budget import Budget
@@ -153,8 +153,10 @@ class SpansRead:
             (row for row in self._loose if any(s.start <= row.logged_at < s.end for s, _ in self.unread)), reverse=True
         )
 
-    def __iter__(self) -> Iterator[Increment]:
+    def __iter__(self) -> Generator[Increment]:
         """The increments of all walks as they come: each newest first in itself, in no order among each other.
+
+        Who stops before the end closes the generator: until then the walks go on.
 
         Raises:
             DeepsetError: only what concerns everything (a wrong key, a pipeline that is gone). Other failures are in `unread`.

@@ -109,7 +109,7 @@ class Reader:
             found = seen | {(row.logged_at, row.log_id) for row in read.rows if tie.start <= row.logged_at < tie.end}
             with self._lock:
                 self._tally.ties.append(TieFound(tie, len(found)))
-        walk.pass_tie(read.rows)
+        walk.pass_tie(read.rows, resolved=read.resolved)
 
     def _run(self, walk: Walk) -> tuple[list[Row], bool]:
         """All rows of one split; False when it stalled like the walk it comes from."""

@@ -15,8 +15,6 @@ them is proven complete. Only the rows of the overlap and the ids of the last tw
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from .errors import CursorError, EndDisputedError
 from .filters import both, not_before
 from .held import Held, Key
@@ -24,6 +22,7 @@ from .learned import Learned
 from .load import MAX_LIMIT, Load
 from .place import Next, Place
 from .rows import Page, Row
+from .steps import Increment, Request, ceil_to
 from .times import MICROSECOND, MILLISECOND, SECOND, Span, format_instant
 from .totals import Totals
 
@@ -32,29 +31,7 @@ __all__ = ["MAX_LIMIT", "TOLERANCE", "Increment", "Key", "Request", "Walk", "cei
 TOLERANCE = 2 * SECOND
 """Rows this much newer than the cursor are a coarse comparison; anything newer means that time moves the wrong way."""
 _MOST_END_CLAIMS = 5
-
-
-class Request(NamedTuple):
-    """What to ask the server for next."""
-
-    after: int
-    limit: int
-    filter: str | None
-
-
-class Increment(NamedTuple):
-    """A stretch ``lo <= t < hi`` that is now proven complete, with its rows, newest first."""
-
-    rows: list[Row]
-    lo: int
-    hi: int
-    answered_at: float
-    """Seconds since 1970 when the page that proved it was answered."""
-
-
-def ceil_to(instant: int, unit: int) -> int:
-    """The first multiple of `unit` that is not before `instant`."""
-    return -(-instant // unit) * unit
+_MOST_UNRESOLVED = 100
 
 
 class Walk:
@@ -86,6 +63,7 @@ class Walk:
         self._enter = ceil_to(span.end, SECOND) if enter is None else enter
         self._anchor: Row | None = None
         self._place = Place(learned.overlap)
+        self._unresolved = 0
         self._held = Held(span.end)
 
     # -- asking ------------------------------------------------------------------------------------------------------
@@ -230,6 +208,7 @@ class Walk:
         self.density = len(page.rows) * SECOND / max(newest.logged_at - oldest.logged_at, MILLISECOND)
         self.learned.overlap = max(self.learned.overlap, self._place.overlap)
         self._anchor = oldest
+        self._unresolved = 0
         self._place = Place(self.learned.overlap)
         self._held.turn_page(page.rows)
         self.proven = min(self.proven, max(oldest.logged_at + self._place.overlap, self.start))
@@ -347,9 +326,19 @@ class Walk:
         """The rows of a stretch that were seen by the plain walk."""
         return self._held.known_in(stretch)
 
-    def pass_tie(self, rows: list[Row]) -> None:
-        """Takes the rows that the splits found in `tie`, and goes on below it."""
+    def pass_tie(self, rows: list[Row], *, resolved: bool) -> None:
+        """Takes the rows that the splits found in `tie`, and goes on below it.
+
+        Raises:
+            CursorError: after a hundred ties in a row that could not be resolved: this stretch cannot be read.
+        """
         tie = self.tie
+        self._unresolved = 0 if resolved else self._unresolved + 1
+        if self._unresolved > _MOST_UNRESOLVED:
+            raise CursorError(
+                f"More rows than a page follow one another too closely, down to {format_instant(tie.start)}.",
+                "The server's filters cannot tell them apart. Please report it.",
+            )
         self._keep(rows)
         overlap = max(self._place.tried | {self.learned.overlap})
         self.stalled = False

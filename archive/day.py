@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..api.budget import Budget
 from ..api.client import DeepsetClient
 from ..api.errors import DeepsetError, InvalidInputError, PipelineNotFoundError, ResponseError
-from ..api.learned import Learned, shown_since
+from ..api.learned import Learned
 from ..api.parallel import SpansRead
 from ..api.rows import Page, Row
 from ..api.sources import LogSource
@@ -28,7 +28,7 @@ from .gaps import holes_of, whole_since
 from .identity import identify
 from .manifest import Manifest, Source, TimeSpan
 from .objects import ObjectStore
-from .plan import SETTLE_LAG, SHORT_OF_TIME, Decision, by_hours, decide, is_first_day
+from .plan import SETTLE_LAG, Decision, by_urgency, decide, is_first_day
 from .redaction import RedactionPolicy
 from .spans import subtract_spans
 from .spool import Spool, SpoolKey
@@ -119,7 +119,7 @@ def archive_day(
     run = _Run(client, store, source, day, options, budget or Budget(max_concurrency), now, sleep, progress)
     newest = next(iter(chain.latest_days(store, source, 1)), None)  # of another day: an archive is one source's, not one day's
     known = latest or newest
-    identity = identify(client, source, known.manifest.source if known else None, run.is_known, sleep)
+    identity = identify(client, source, known.manifest.source if known else None, run.is_known, run.budget, sleep)
     had_ended = newest is not None and newest.manifest.ended and newest.manifest.dt < day.isoformat()
     if identity.gone and latest is None and newest is not None and had_ended:
         return DayResult(newest.manifest, newest.key, committed=False)
@@ -202,9 +202,7 @@ class _Run:
             return result
 
     def _read(self, spool: Spool, decision: Decision) -> SpansRead:
-        wanted = subtract_spans(decision.spans, spool.read)
-        if shown_since(self.now() + SHORT_OF_TIME) > self.span.start:
-            wanted = by_hours(wanted)
+        wanted = by_urgency(subtract_spans(decision.spans, spool.read), self.now())
         read = SpansRead(
             self._fetch,
             wanted,
@@ -218,8 +216,9 @@ class _Run:
         covered = total - sum(span.end - span.start for span in wanted)
         rows = sum(found.counts.rows for found in spool.slices)
         noted = 0
+        stretches = iter(read)
         try:
-            for increment in read:
+            for increment in stretches:
                 for tie in read.tally.ties[noted:]:  # before the stretches that pass over it
                     spool.add_doubt(tie.span, tie.rows)
                     noted += 1
@@ -234,6 +233,7 @@ class _Run:
             self.gone = True
             read.give_up(wanted, error)
         finally:
+            stretches.close()  # or the walks go on asking when this ends early
             spool.flush()
         for tie in read.tally.ties[noted:]:
             spool.add_doubt(tie.span, tie.rows)

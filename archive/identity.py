@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from ..api.again import ask_again
+from ..api.budget import Budget
 from ..api.client import DeepsetClient
 from ..api.errors import NotFoundError, PermissionDeniedError, PipelineNotFoundError
 from ..api.sources import LogSource
@@ -32,6 +33,7 @@ def identify(
     source: LogSource,
     archived: Source | None,
     known_here: Callable[[], bool],
+    budget: Budget,
     sleep: Callable[[float], None] | None = None,
 ) -> Identity:
     """What the platform says of the source.
@@ -41,6 +43,7 @@ def identify(
         source: what is asked for.
         archived: what the archive says of it.
         known_here: whether the archive holds it, so that it may have ended; asked only when it does not exist.
+        budget: limits the requests under way.
         sleep: pauses between tries; None for real time.
 
     Raises:
@@ -50,7 +53,11 @@ def identify(
         ApiError: no answer, or another one.
     """
     def ask(question: Callable[[], _Answer]) -> _Answer:
-        return ask_again(question, sleep or time.sleep)
+        def once() -> _Answer:
+            with budget.slot():
+                return question()
+
+        return ask_again(once, sleep or time.sleep)
 
     try:
         workspaces = {found.name: found.workspace_id for found in ask(client.workspaces)}

@@ -19,8 +19,8 @@ SETTLE_LAG = 1800.0
 """Seconds after its time until which a row may still become visible."""
 SECOND_READ_AFTER = 5 * 3600.0
 """Seconds between the starts of the first and the second whole read."""
-SHORT_OF_TIME = 2 * 3600.0
-"""When the day's start leaves retention within these seconds, hours are read one by one, oldest first."""
+SHORT_OF_TIME = 3 * 3600.0
+"""What leaves retention within these seconds is read hour by hour, oldest first: as long as the read of a day may take."""
 _REMEMBERED_DAYS = 3
 _HOUR = 3600 * SECOND
 
@@ -73,15 +73,18 @@ def to_mend(latest: Manifest, day: Span) -> list[Span]:
     return join_spans([*holes, early])
 
 
-def by_hours(spans: list[Span]) -> list[Span]:
-    """The same spans cut at full hours, oldest first."""
+def by_urgency(spans: list[Span], now: float) -> list[Span]:
+    """The same spans, cut so that what leaves retention soon is read first.
+
+    What left it already is one piece, which most likely brings nothing; what leaves it within `SHORT_OF_TIME` is cut at full
+    hours, oldest first; the rest is one piece again.
+    """
+    shown, urgent = shown_since(now) // _HOUR * _HOUR, shown_since(now + SHORT_OF_TIME)
+    borders = range(shown, urgent + _HOUR, _HOUR)
     pieces: list[Span] = []
     for span in spans:
-        start = span.start
-        while start < span.end:
-            end = min(span.end, (start // _HOUR + 1) * _HOUR)
-            pieces.append(Span(start, end))
-            start = end
+        edges = [span.start, *(border for border in borders if span.start < border < span.end), span.end]
+        pieces += [Span(start, end) for start, end in pairwise(edges)]
     return pieces
 
 
