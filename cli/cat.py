@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from datetime import date
+from typing import BinaryIO
 
 from ..api.errors import InvalidInputError
+from ..api.rows import Row
 from ..archive.read_back import read_rows
 from .days import read_days
 from .places import OpenArchive, choose_sources, choose_workspace
+from .progress import watched
 from .terminal import warn
 
 _BUFFER = 1 << 16
@@ -33,9 +37,15 @@ def write_rows(archive: OpenArchive, workspace: str | None, names: Sequence[str]
                 warn(f"warning: {day.state} {source.source.name} {day.day}: {day.note}")
             elif day.state in {"open", "not yet"}:
                 warn(f"warning: {source.source.name} {day.day}: {day.state}, so more rows may come.")
-    stdout = sys.stdout.buffer
+    # Rows on the terminal show by themselves that work is under way.
+    with nullcontext(archive.store) if sys.stdout.isatty() else watched(archive.store, f"Reading {archive.name}:") as store:
+        _write(read_rows(store, chosen, first, last, sources, levels or None), sys.stdout.buffer)
+    return 1 if lacking else 0
+
+
+def _write(rows: Iterable[Row], stdout: BinaryIO) -> None:
     pending = bytearray()
-    for row in read_rows(archive.store, chosen, first, last, sources, levels or None):
+    for row in rows:
         pending += row.raw
         pending += b"\n"
         if len(pending) >= _BUFFER:
@@ -43,4 +53,3 @@ def write_rows(archive: OpenArchive, workspace: str | None, names: Sequence[str]
             pending.clear()
     stdout.write(pending)
     stdout.flush()
-    return 1 if lacking else 0

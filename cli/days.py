@@ -56,8 +56,7 @@ def read_days(store: ObjectStore, sources: Sequence[LogSource], first: date, las
         StoreError: the store cannot be read.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for source in sources:
-            archived = list_days(store, source)
+        for source, archived in zip(sources, pool.map(lambda source: list_days(store, source), sources), strict=True):
             wanted = [day for day in archived if first <= day <= last]
             read = list(pool.map(lambda day, source=source: _read(store, source, day), wanted))
             before = [day for day in archived if day < first]

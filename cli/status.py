@@ -12,7 +12,8 @@ from rich.text import Text
 from ..api.times import SECOND, day_of
 from .days import ArchivedDay, SourceDays, read_days
 from .places import OpenArchive, choose_sources, choose_workspace
-from .terminal import count, output, plain, say, working
+from .progress import watched
+from .terminal import count, output, plain, say
 
 _STYLES = {"settled": "green", "sealed": "green", "open": "yellow", "gap": "magenta", "not yet": "dim"}
 _WRONG = "bold red"
@@ -22,9 +23,10 @@ def show_status(archive: OpenArchive, workspace: str | None, names: Sequence[str
     """Prints the calendars and what is wrong; 1 when something is, otherwise 0."""
     today = day_of(int(now) * SECOND)
     first = today - timedelta(days=days - 1)
-    with working(f"Reading the manifests of {archive.name} ..."):
-        chosen = choose_workspace(archive.store, workspace)
-        found = list(read_days(archive.store, choose_sources(archive.store, chosen, names), first, today, now))
+    chosen = choose_workspace(archive.store, workspace)
+    sources = choose_sources(archive.store, chosen, names)
+    with watched(archive.store, f"Reading the manifests of {archive.name}:") as store:
+        found = list(read_days(store, sources, first, today, now))
     console = output()
     for source in found:
         console.print(_calendar(source))

@@ -9,17 +9,18 @@ from datetime import date, datetime
 from ..archive.verdicts import DayVerdict, Finding
 from ..archive.verify import verify_archive
 from .places import OpenArchive, choose_sources, choose_workspace
-from .terminal import count, say, working
+from .progress import watched
+from .terminal import count, say
 
 
 def show_verdict(archive: OpenArchive, workspace: str | None, names: Sequence[str] | None, start: date | None, end: date | None,
                  now: datetime) -> int:
     """Reads all of it again and prints what was found; 1 when something is wrong, otherwise 0."""
-    with working(f"Reading {archive.name} again ..."):
-        chosen = choose_workspace(archive.store, workspace)
-        # Not every source by name: only then are objects found that belong to none.
-        sources = choose_sources(archive.store, chosen, names) if names else None
-        verdict = verify_archive(archive.store, chosen, sources, start, end, now, archive.signing_key)
+    chosen = choose_workspace(archive.store, workspace)
+    # Not every source by name: only then are objects found that belong to none.
+    sources = choose_sources(archive.store, chosen, names) if names else None
+    with watched(archive.store, f"Reading {archive.name} again:") as store:
+        verdict = verify_archive(store, chosen, sources, start, end, now, archive.signing_key)
     days: dict[tuple[str, str], list[DayVerdict]] = defaultdict(list)
     for day in verdict.days:
         days[day.kind, day.source].append(day)

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from ..client import DeepsetClient
 from ..sources import LogSource
 from . import cursor, filters, pages
-from .ask import MAX_REQUESTS, Asker, Reply, UnansweredError
+from .ask import MAX_REQUESTS, TIME_LIMIT, Asker, Reply, UnansweredError
 from .cursor import OLDER, Comparison, Sample
 from .pages import End
 from .report import QUESTIONS, Answer, ProbeReport, unanswered
@@ -24,7 +24,8 @@ _VENDOR = (".deepset.ai",)
 
 
 def probe(client: DeepsetClient, source: LogSource, *, now: Callable[[], float] = time.time,
-          sleep: Callable[[float], None] = time.sleep, max_requests: int = MAX_REQUESTS) -> ProbeReport:
+          sleep: Callable[[float], None] = time.sleep, max_requests: int = MAX_REQUESTS,
+          time_limit: float = TIME_LIMIT) -> ProbeReport:
     """What the API answers to each of `QUESTIONS`, asked about one source. Takes some seconds; only reads.
 
     Best asked of a pipeline that logs a lot. Nothing else should use `client` meanwhile.
@@ -35,12 +36,13 @@ def probe(client: DeepsetClient, source: LogSource, *, now: Callable[[], float] 
         now: seconds since 1970.
         sleep: pauses before what failed is asked again.
         max_requests: at most so many requests.
+        time_limit: seconds after which nothing more is asked.
 
     Raises:
         ApiError: the key or the names are wrong, or the API cannot be reached.
     """
     asked_before, started = client.requests_sent, now()
-    asker = Asker(client, source, now, sleep, max_requests)
+    asker = Asker(client, source, now, sleep, max_requests, time_limit)
     answers = _Answers()
     try:
         sample = cursor.take_sample(asker)

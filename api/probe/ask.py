@@ -17,6 +17,8 @@ MAX_REQUESTS = 60
 """The most that a probe asks, whatever the answers are."""
 _RESERVE = 6
 """One question costs up to three requests (a 404 is told apart by two more), twice that where each is redirected."""
+TIME_LIMIT = 600.0
+"""Seconds after which nothing more is asked: a platform that times out takes three minutes for each answer."""
 _TRIES = 3
 _LONGEST_PAUSE = 10.0
 
@@ -50,7 +52,7 @@ class Asker:
     """Asks for pages of one source, within the number of requests, and remembers every row seen."""
 
     def __init__(self, client: DeepsetClient, source: LogSource, now: Callable[[], float], sleep: Callable[[float], None],
-                 max_requests: int) -> None:
+                 max_requests: int, time_limit: float) -> None:
         self.client = client
         self.source = source
         self.now = now
@@ -58,6 +60,7 @@ class Asker:
         self.seen: dict[str, Row] = {}
         self._sleep = sleep
         self._last_request = client.requests_sent + max_requests - _RESERVE
+        self._deadline = now() + time_limit
 
     def page(self, after: int | None = None, limit: int = 100, filter: str | None = None, order: Order = "DESC") -> Reply:  # noqa: A002
         """One page. 400, 404 and 422 are answers; what is worth asking again is asked at most three times.
@@ -81,6 +84,8 @@ class Asker:
         for attempt in range(1, _TRIES + 1):
             if self.client.requests_sent > self._last_request:
                 raise UnansweredError("The probe's requests were used up.")
+            if self.now() >= self._deadline:
+                raise UnansweredError("The probe's time was used up.")
             try:
                 return ask()
             except ApiError as error:

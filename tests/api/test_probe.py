@@ -199,6 +199,18 @@ def test_a_platform_that_always_times_out_leaves_everything_open(platform: FakeD
     assert report.requests == 3
 
 
+def test_a_platform_that_takes_minutes_for_each_answer_is_left_after_ten():
+    def tick(_request: Request) -> None:
+        server.advance(170)
+
+    with FakeDeepset(now=NOW, on_request=tick) as server:
+        server.add_pipeline(*SOURCE[:2], even_day("2026-01-31T00:00:00Z", 3_000))
+        report = probed(server)
+    assert report.requests == 4
+    assert report.answer("direction").grade == "usual"
+    assert report.answer("csv-limit").evidence == "The probe's time was used up."
+
+
 def test_a_wrong_key_or_name_is_an_error_not_an_answer(platform: FakeDeepset):
     platform.behaviour = Behaviour()
     with pytest.raises(AuthenticationError):

@@ -46,6 +46,17 @@ def test_a_reader_that_has_enough_is_no_error(place: list[str]):
     assert done.stderr == ""
 
 
+def test_a_terminal_sees_progress_and_stdout_stays_clean(place: list[str]):
+    watcher, terminal = os.openpty()
+    command = [*PROGRAM, "cat", str(days_ago(1)), *place, "--pipeline", "chat"]
+    with os.fdopen(terminal, "wb") as stderr:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, env=os.environ | {"TERM": "xterm"}, check=True)
+    shown = os.read(watcher, 100_000).decode()
+    os.close(watcher)
+    assert len(done.stdout.splitlines()) == 101
+    assert "Reading s3://" in shown
+
+
 @pytest.mark.parametrize("debug", [False, True])
 def test_the_unforeseen_is_one_line_unless_asked_for_more(tmp_path: Path, debug: bool, place: list[str]):
     broken = tmp_path / "broken.py"
