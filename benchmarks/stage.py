@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 import zstandard
-
 from prefect_deepset.testing import FakeDeepset
 from prefect_deepset.testing.s3_server import EmbeddedS3
 

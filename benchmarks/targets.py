@@ -72,7 +72,7 @@ def speed(s3: EmbeddedS3, repeats: int) -> Iterator[Figure]:
         scenario = Scenario(rows=20_000, shape=shape, latency_ms=100)
         with stage(scenario, s3) as at:
             at.new_prefix()
-            alone = at.run(floor).wall
+            alone = at.run(floor).said["wall"]
             walls, asked = [], []
             for _ in range(repeats):
                 at.new_prefix()
@@ -84,7 +84,8 @@ def speed(s3: EmbeddedS3, repeats: int) -> Iterator[Figure]:
         yield Figure(f"20,000 rows at 100 ms a page, 16 workers, {day}", measured, f"≥ {goal:.0f} times", times >= goal)
         most = scenario.pages + 16 + scenario.pages * 0.02
         requests = median(asked)
-        yield Figure(f"requests for {scenario.pages} pages, {day}", f"{requests:.0f} ({min(asked)} to {max(asked)})", f"≤ {most:.0f}", requests <= most)
+        measured = f"{requests:.0f} ({min(asked)} to {max(asked)})"
+        yield Figure(f"requests for {scenario.pages} pages, {day}", measured, f"≤ {most:.0f}", requests <= most)
 
 
 def kill(s3: EmbeddedS3, repeats: int) -> Iterator[Figure]:

@@ -16,6 +16,7 @@ from prefect_deepset.archive.day import ArchiveOptions, archive_day
 from prefect_deepset.archive.store import S3Store, s3_config
 
 import boto3  # isort: skip
+import httpcore  # noqa: F401  # isort: skip - httpx imports it late; here it is one of the imports
 
 
 def main() -> int:

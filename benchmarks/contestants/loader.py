@@ -15,9 +15,7 @@ import boto3
 def main() -> int:
     env = os.environ
     packer, packed = zlib.compressobj(1, zlib.DEFLATED, 31), []
-    for line in sys.stdin.buffer:
-        if b'"RECORD"' in line[:200]:
-            packed.append(packer.compress(line))
+    packed.extend(packer.compress(line) for line in sys.stdin.buffer if b'"RECORD"' in line[:200])
     packed.append(packer.flush())
     client = boto3.client("s3", endpoint_url=env["BENCH_S3"])
     client.put_object(Bucket=env["BENCH_BUCKET"], Key=f"{env['BENCH_PREFIX']}/day.jsonl.gz", Body=b"".join(packed))

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 
 import boto3
 import httpx
@@ -33,7 +33,7 @@ def rows(client: httpx.Client, path: str, start: datetime, end: datetime) -> Ite
     while True:
         page = get(client, path, {"limit": "100", "order": "DESC", "after": after})
         for row in page["data"]:
-            if datetime.fromisoformat(row["logged_at"].replace("Z", "+00:00")) < start:
+            if datetime.fromisoformat(row["logged_at"]) < start:
                 return
             yield row
         if not page["has_more"]:
@@ -43,7 +43,7 @@ def rows(client: httpx.Client, path: str, start: datetime, end: datetime) -> Ite
 
 def main() -> int:
     env = os.environ
-    start = datetime.combine(date.fromisoformat(env["BENCH_DAY"]), datetime.min.time(), timezone.utc)
+    start = datetime.combine(date.fromisoformat(env["BENCH_DAY"]), datetime.min.time(), UTC)
     path = f"/api/v1/workspaces/{env['BENCH_WORKSPACE']}/pipelines/{env['BENCH_PIPELINE']}/logs"
     file = f"{env['BENCH_SCRATCH']}/naive.jsonl.gz"
     headers = {"Authorization": f"Bearer {env['BENCH_KEY']}"}

@@ -1,4 +1,4 @@
-"""Airbyte's CDK: a declarative source with cursor pagination. Its records go to standard output, and from there to `loader.py`."""
+"""Airbyte's CDK: a declarative source with cursor pagination. Its records go to standard output and on to `loader.py`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,12 @@ def main() -> int:
             "client": {
                 "base_url": f"{env['BENCH_URL']}/api/v1/",
                 "auth": {"type": "bearer", "token": env["BENCH_KEY"]},
-                "paginator": {"type": "cursor", "cursor_path": "data[-1].logged_at", "cursor_param": "after", "has_more_path": "has_more"},
+                "paginator": {
+                    "type": "cursor",
+                    "cursor_path": "data[-1].logged_at",
+                    "cursor_param": "after",
+                    "has_more_path": "has_more",
+                },
             },
             "resources": [
                 {
