@@ -89,19 +89,19 @@ def speed(s3: EmbeddedS3, repeats: int) -> Iterator[Figure]:
 
 
 def kill(s3: EmbeddedS3, repeats: int) -> Iterator[Figure]:
-    """SIGKILL at half of the day, then the same command again."""
+    """SIGKILL at half of the day, then the same command again: how many pages both read together beyond one undisturbed run."""
     scenario = Scenario(rows=20_000, latency_ms=20)
     with stage(scenario, s3) as at:
         at.run_core(16)
-        undisturbed = at.lines()
+        undisturbed, pages = at.lines(), at.server.counters["pages"]
         twice, same = [], True
         for _ in range(repeats):
             at.new_prefix()
             at.server.reset()
-            _kill_at(at, scenario.pages // 2)
+            _kill_at(at, pages // 2)
             before = at.server.counters["pages"]
             at.run_core(16)
-            twice.append((before + at.server.counters["pages"] - scenario.pages) / scenario.pages)
+            twice.append((before + at.server.counters["pages"] - pages) / pages)
             same = same and at.lines() == undisturbed
     share = median(twice)
     measured = f"{share:.1%} (up to {max(twice):.1%}), archive {'identical' if same else 'DIFFERENT'}"
