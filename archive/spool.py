@@ -33,7 +33,7 @@ from .spans import join_spans
 from .spool_folder import disk_error, own_folder, sweep
 from .spool_index import Doubt, Header, Purpose, Slice, entries, line_of
 
-_SMALLEST = 64 * 1024
+_SMALLEST = 32 * 1024
 _LARGEST = 1024 * 1024
 
 
