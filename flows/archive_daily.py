@@ -12,7 +12,7 @@ from ..archive.manifest import Manifest
 from ..blocks import AlertRules, DeepsetCredentials, LogArchive
 from ..tasks.plan import plan_days
 from .day_runs import day_runner, run_days, run_name
-from .inputs import check_day, check_names, check_notify, check_numbers, choose_pipelines
+from .inputs import check_day, check_names, check_notify, check_numbers, choose_sources
 
 
 @flow(name="archive-daily-logs", flow_run_name=run_name, task_runner=day_runner)
@@ -27,6 +27,7 @@ def archive_daily_logs(
     reread: bool = False,
     max_concurrency: int = 16,
     rules: AlertRules | None = None,
+    indexes: list[str] | None = None,
 ) -> list[Manifest]:
     """Archives the logs of deepset pipelines, day by day, and says when one errs too much.
 
@@ -44,6 +45,7 @@ def archive_daily_logs(
         reread: Read again now, even if nothing is due.
         max_concurrency: Requests to deepset under way at once, at most.
         rules: What else is worth an alert, and for which pipelines; used instead of the threshold.
+        indexes: Names of indexes whose logs are archived as well, in a table of their own.
 
     Raises:
         InvalidInputError: a parameter is wrong; nothing was read or written.
@@ -53,9 +55,9 @@ def archive_daily_logs(
     check_day(day)
     check_numbers(error_threshold, max_concurrency)
     check_notify(notify)
-    chosen = choose_pipelines(credentials, archive, workspace, names)
-    plan = plan_days(archive, workspace, chosen, day)
-    get_run_logger().info("Workspace %s: %d pipelines, %d days to consider.", workspace, len(chosen), len(plan.days))
+    chosen = choose_sources(credentials, archive, workspace, names, indexes)
+    plan = plan_days(archive, chosen, day)
+    get_run_logger().info("Workspace %s: %d sources, %d days to consider.", workspace, len(chosen), len(plan.days))
     judged_by = rules.get_rules() if rules else RuleSet.from_threshold(error_threshold)
     return run_days(credentials, archive, workspace, chosen, plan.days, plan.failures, rules=judged_by, notify=notify,
                     reread=reread, max_concurrency=max_concurrency)

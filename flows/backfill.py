@@ -12,8 +12,9 @@ from ..alerts.rules import RuleSet
 from ..archive.manifest import Manifest
 from ..blocks import DeepsetCredentials, LogArchive
 from ..tasks.backfill import BackfillPlan, plan_backfill
+from ..tasks.plan import label
 from .day_runs import day_runner, run_days, run_name
-from .inputs import check_names, check_notify, check_numbers, check_range, choose_pipelines
+from .inputs import check_names, check_notify, check_numbers, check_range, choose_sources
 
 
 @flow(name="backfill-logs", flow_run_name=run_name, task_runner=day_runner)
@@ -30,6 +31,7 @@ def backfill_logs(
     error_threshold: int | None = 100,
     notify: str | None = None,
     max_concurrency: int = 16,
+    indexes: list[str] | None = None,
 ) -> list[Manifest]:
     """Archives a range of days. Returns the newest manifest of each day it took up; none in a dry run.
 
@@ -49,6 +51,7 @@ def backfill_logs(
         error_threshold: Alert when a pipeline's errors of a day reach this number; None for no alert.
         notify: The slug of a notification block that gets the alerts, such as slack-webhook/on-call.
         max_concurrency: Requests to deepset under way at once, at most.
+        indexes: Names of indexes whose logs are archived as well.
 
     Raises:
         InvalidInputError: a parameter is wrong; nothing was read or written.
@@ -58,8 +61,8 @@ def backfill_logs(
     check_range(start, end)
     check_numbers(error_threshold, max_concurrency)
     check_notify(notify)
-    chosen = choose_pipelines(credentials, archive, workspace, names)
-    plan = plan_backfill(archive, workspace, chosen, start, end, select, newest_first)
+    chosen = choose_sources(credentials, archive, workspace, names, indexes)
+    plan = plan_backfill(archive, chosen, start, end, select, newest_first)
     _show(plan)
     if dry_run:
         return []
@@ -72,6 +75,6 @@ def _show(plan: BackfillPlan) -> None:
     logger = get_run_logger()
     for due in plan.days:
         beyond = ", no longer shown: expect a gap" if due.day in plan.beyond else ""
-        logger.info("%s %s%s", due.pipeline, due.day, beyond)
+        logger.info("%s %s%s", label(due.source), due.day, beyond)
     beyond = sum(due.day in plan.beyond for due in plan.days)
     logger.info("%d days to archive, %d of them no longer shown in full.", len(plan.days), beyond)

@@ -14,12 +14,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from ..alerts.completeness import describe_faults
 from ..alerts.rules import RuleSet
 from ..api.errors import ArchiveError, DeepsetError
+from ..api.sources import LogSource
 from ..archive.manifest import Manifest
 from ..blocks import DeepsetCredentials, LogArchive
 from ..tasks.alerts import Told, tell_alerts
 from ..tasks.archive import archive_day
 from ..tasks.budgets import run_budget
-from ..tasks.plan import Failure, PlannedDay
+from ..tasks.plan import Failure, PlannedDay, label
 from ..tasks.report import publish_report
 
 CONCURRENT_DAYS = 8
@@ -34,14 +35,14 @@ def run_name() -> str:
     return f"{flow_run.parameters.get('workspace')}-{flow_run.scheduled_start_time:%Y-%m-%dT%H:%M}"
 
 
-def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: str, pipelines: list[str],
+def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: str, sources: list[LogSource],
              days: Sequence[PlannedDay], failures: Sequence[Failure], *, rules: RuleSet, notify: str | None,
              reread: bool, max_concurrency: int) -> list[Manifest]:
     """Archives the days side by side in their order, and returns the newest manifest of each.
 
     Args:
         credentials, archive, workspace: from where, to where.
-        pipelines: all of this run, those without a day too: one that was not archived for long is told of.
+        sources: all of this run, those without a day too: one that was not archived for long is told of.
         days: what to archive.
         failures: what has gone wrong already.
         rules: what is worth an alert.
@@ -51,12 +52,12 @@ def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: st
         ArchiveError: names every day that failed or could not be read whole, after all others are archived, told and reported.
     """
     budget = run_budget(max_concurrency)  # held until all days are done, for all of their tasks
-    submitted = [(due, archive_day.submit(credentials, archive, workspace, due.pipeline, due.day, reread, max_concurrency))
-                 for due in days]
+    submitted = [(due, archive_day.submit(credentials, archive, workspace, due.source.name, due.day, reread, max_concurrency,
+                                          due.source.kind)) for due in days]
     manifests, failed = _collect(submitted)
     failed = [*failures, *failed, *_unread(manifests)]
     get_run_logger().info("At most %d requests were under way at once.", budget.most_in_use)
-    told = _tell(archive, workspace, pipelines, manifests, rules, notify)
+    told = _tell(archive, workspace, sources, manifests, rules, notify)
     _report(archive, workspace, manifests, told, failed)
     if failed:
         raise _run_failed(workspace, failed)
@@ -70,10 +71,10 @@ def _collect(submitted: list[tuple[PlannedDay, PrefectFuture[Manifest]]]) -> tup
         try:
             manifests.append(future.result())
         except DeepsetError as error:
-            failures.append(Failure(planned.pipeline, planned.day, str(error)))
+            failures.append(Failure(label(planned.source), planned.day, str(error)))
         except Exception as error:  # noqa: BLE001 - a worker that died, say: the others' days still count
             problem = f"{type(error).__name__}: the task run's own log says more."
-            failures.append(Failure(planned.pipeline, planned.day, problem))
+            failures.append(Failure(label(planned.source), planned.day, problem))
     return manifests, failures
 
 
@@ -83,11 +84,11 @@ def _unread(manifests: list[Manifest]) -> list[Failure]:
             for manifest in manifests if manifest.status == "open" and (missing := describe_faults(manifest))]
 
 
-def _tell(archive: LogArchive, workspace: str, pipelines: list[str], manifests: list[Manifest], rules: RuleSet,
+def _tell(archive: LogArchive, workspace: str, sources: list[LogSource], manifests: list[Manifest], rules: RuleSet,
           notify: str | None) -> Told:
     """Alerts that go wrong never fail the archive: what they are about is in the bucket, and the next run tells it."""
     try:
-        return tell_alerts(archive, workspace, pipelines, manifests, rules, notify, run_url())
+        return tell_alerts(archive, workspace, sources, manifests, rules, notify, run_url())
     except DeepsetError as error:
         get_run_logger().error("Alerts could not be judged or told: %s", error)
         return Told([], [str(error)])

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from prefect.logging import get_run_logger
 
 from ..api.errors import InvalidInputError
+from ..api.sources import LogSource
 from ..api.urls import check_name
 from ..blocks import DeepsetCredentials, LogArchive
 from ..tasks.notify import load_notification_block
@@ -60,9 +61,9 @@ def check_notify(notify: str | None) -> None:
         load_notification_block(notify)
 
 
-def choose_pipelines(credentials: DeepsetCredentials, archive: LogArchive, workspace: str,
-                     names: list[str] | None) -> list[str]:
-    """The pipelines of a run: those named, or every one that is listed or was archived in the last days.
+def choose_sources(credentials: DeepsetCredentials, archive: LogArchive, workspace: str, names: list[str] | None,
+                   indexes: Sequence[str] | None) -> list[LogSource]:
+    """The sources of a run: the pipelines named, or every one that is listed or was archived in the last days; the indexes.
 
     A key that expires soon is warned of, on every run.
 
@@ -74,10 +75,11 @@ def choose_pipelines(credentials: DeepsetCredentials, archive: LogArchive, works
         get_run_logger().warning(warning)
     listed, archived = list_pipelines(credentials, workspace), find_archived(archive, workspace)
     known = list(dict.fromkeys([*listed, *archived]))
-    if names is None:
-        return known
-    _check_known(workspace, names, known)
-    return names
+    if names is not None:
+        _check_known(workspace, names, known)
+    chosen = [LogSource(workspace, name) for name in (known if names is None else names)]
+    # Not looked up: the API has no list of indexes that is known of. One that does not exist is named when it is read.
+    return chosen + [LogSource(workspace, check_name(name, "index"), "index") for name in dict.fromkeys(indexes or ())]
 
 
 def _check_known(workspace: str, pipelines: Iterable[str], known: Sequence[str]) -> None:

@@ -41,7 +41,7 @@ class Told(NamedTuple):
 
 
 @task(task_run_name="tell-alerts-{workspace}", **RETRIED)
-def tell_alerts(archive: LogArchive, workspace: str, pipelines: list[str], manifests: list[Manifest],
+def tell_alerts(archive: LogArchive, workspace: str, sources: list[LogSource], manifests: list[Manifest],
                 rules: RuleSet | WatchRules, notify: str | None = None, run_url: str | None = None) -> Told:
     """Judges days, claims what changed, emits the events and sends one message. Asks deepset nothing.
 
@@ -50,7 +50,7 @@ def tell_alerts(archive: LogArchive, workspace: str, pipelines: list[str], manif
     Args:
         archive: where manifests and alerts are.
         workspace: its name.
-        pipelines: all of this run, those that failed too: one that was not archived for long is INCOMPLETE.
+        sources: all of this run, those that failed too: one that was not archived for long is INCOMPLETE.
         manifests: the newest one of each day this run considered.
         rules: what to judge by.
         notify: the slug of a notification block; None for events alone.
@@ -63,7 +63,7 @@ def tell_alerts(archive: LogArchive, workspace: str, pipelines: list[str], manif
     store = archive.get_store()
     ledger = Ledger(store, workspace)
     # A window of minutes is judged by itself.
-    history = [] if isinstance(rules, WatchRules) else _history(store, workspace, pipelines, manifests, rules)
+    history = [] if isinstance(rules, WatchRules) else _history(store, sources, manifests, rules)
     transitions = claim_transitions(ledger, rules, manifests, history, now=time.time(), check_age=isinstance(rules, RuleSet),
                                     sample_of=lambda manifest, log_id: _message_of(store, manifest, log_id))
     transitions += pending_transitions(ledger, now=time.time())
@@ -90,19 +90,19 @@ def _deliver(ledger: Ledger, transitions: list[Transition], notify: str, archive
     return deliver(ledger, transitions, send, now=time.time, archive=f"s3://{archive.bucket}", run_url=run_url, to=notify)
 
 
-def _history(store: S3Store, workspace: str, pipelines: list[str], manifests: list[Manifest], rules: RuleSet) -> list[Manifest]:
+def _history(store: S3Store, sources: list[LogSource], manifests: list[Manifest], rules: RuleSet) -> list[Manifest]:
     """What the rules look back on: days before those judged, and the newest ones, of each pipeline."""
-    judged: dict[str, set[str]] = {name: set() for name in pipelines}
+    judged: dict[LogSource, set[str]] = {source: set() for source in sources}
     for manifest in manifests:
-        judged.setdefault(manifest.source.pipeline, set()).add(manifest.dt)
+        source = LogSource(manifest.source.workspace, manifest.source.pipeline, manifest.source.kind)
+        judged.setdefault(source, set()).add(manifest.dt)
 
-    def of_one(name: str) -> list[Manifest]:
-        source = LogSource(workspace, name)
+    def of_one(source: LogSource) -> list[Manifest]:
         days = list_days(store, source)
-        first = min(judged[name], default="9999-12-31")
+        first = min(judged[source], default="9999-12-31")
         before = [day for day in days if day.isoformat() < first]
         wanted = {*before[max(0, len(before) - rules.history_days):], *days[-_RECENT_DAYS:]}
-        found = [latest(store, source, day) for day in sorted(wanted) if day.isoformat() not in judged[name]]
+        found = [latest(store, source, day) for day in sorted(wanted) if day.isoformat() not in judged[source]]
         return [stored.manifest for stored in found if stored]
 
     with ThreadPoolExecutor(_PARALLEL) as pool:

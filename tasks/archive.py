@@ -9,9 +9,10 @@ from prefect.logging import get_run_logger
 
 from ..alerts.assets import materialized_event
 from ..alerts.events import archived_event
-from ..api.sources import LogSource
+from ..api.sources import Kind, LogSource
 from ..archive import day as core
 from ..archive.manifest import Manifest
+from ..archive.plan import SECOND_READ_AFTER
 from ..blocks import DeepsetCredentials, LogArchive
 from .budgets import run_budget
 from .events import emit
@@ -20,7 +21,7 @@ from .retries import RETRIED, is_last_attempt
 
 @task(task_run_name="archive-{pipeline}-{day}", **RETRIED)
 def archive_day(credentials: DeepsetCredentials, archive: LogArchive, workspace: str, pipeline: str, day: date,
-                reread: bool = False, max_concurrency: int = 16) -> Manifest:
+                reread: bool = False, max_concurrency: int = 16, kind: Kind = "pipeline") -> Manifest:
     """Reads what is due of one UTC day and commits it. Returns the day's newest manifest, which may be an older run's.
 
     Emits `deepset.logs.archived`, and that the pipeline's asset was materialized, when it committed a revision. A transient
@@ -34,6 +35,7 @@ def archive_day(credentials: DeepsetCredentials, archive: LogArchive, workspace:
         day: the UTC day.
         reread: read the whole day again, even if nothing is due.
         max_concurrency: requests under way at once, at most; shared by all tasks of the flow run in this process.
+        kind: ``index`` when `pipeline` names an index.
 
     Raises:
         InvalidInputError: a day in the future, a bad name, `max_concurrency` below 1.
@@ -44,7 +46,7 @@ def archive_day(credentials: DeepsetCredentials, archive: LogArchive, workspace:
     budget = run_budget(max_concurrency)
     store = archive.get_store()
     with credentials.get_client() as client:
-        result = core.archive_day(client, store, LogSource(workspace, pipeline), day, options=archive.get_options(),
+        result = core.archive_day(client, store, LogSource(workspace, pipeline, kind), day, options=archive.get_options(),
                                   reread=reread, max_concurrency=max_concurrency, budget=budget,
                                   commit_partial=is_last_attempt())
     manifest = result.manifest
@@ -53,6 +55,9 @@ def archive_day(credentials: DeepsetCredentials, archive: LogArchive, workspace:
                     manifest.status, manifest.rows, manifest.errors, manifest.requests)
         emit(archived_event(manifest, result.key, archive.bucket))
         emit(materialized_event(manifest, result.key, archive.bucket, archive.prefix))
+        if manifest.total.agrees is False:
+            logger.warning("The server's own total for %s %s is another number of rows; a second read, %d hours after the "
+                           "first, shows whether rows came late.", pipeline, day, SECOND_READ_AFTER // 3600)
     else:
         logger.info("Nothing to do for %s %s: revision %d is %s.", pipeline, day, manifest.revision, manifest.status)
     return manifest

@@ -16,7 +16,7 @@ from ..api.times import day_span
 from ..archive.chain import latest
 from ..archive.manifest import Manifest
 from ..blocks import LogArchive
-from .plan import Failure, PlannedDay
+from .plan import Failure, PlannedDay, label
 from .retries import RETRIED
 
 Select = Literal["missing", "incomplete", "all"]
@@ -33,15 +33,14 @@ class BackfillPlan(NamedTuple):
     """Days of the range that are no longer shown, in whole or in part."""
 
 
-@task(task_run_name="plan-backfill-{workspace}-{start}-{end}", **RETRIED)
-def plan_backfill(archive: LogArchive, workspace: str, pipelines: list[str], start: date, end: date, select: Select = "missing",
+@task(task_run_name="plan-backfill-{start}-{end}", **RETRIED)
+def plan_backfill(archive: LogArchive, sources: list[LogSource], start: date, end: date, select: Select = "missing",
                   newest_first: bool = False) -> BackfillPlan:
     """Chooses days by their manifests.
 
     Args:
         archive: where manifests are.
-        workspace: its name.
-        pipelines: names.
+        sources: pipelines and indexes.
         start, end: UTC days, both included.
         select: ``missing``: days without a manifest; ``incomplete``: those, and days that are open or have gaps or unresolved
             ties; ``all``: every day.
@@ -53,24 +52,23 @@ def plan_backfill(archive: LogArchive, workspace: str, pipelines: list[str], sta
     store = archive.get_store()
     days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
 
-    def plan_one(pipeline: str) -> tuple[list[PlannedDay], list[Failure]]:
-        source = LogSource(workspace, pipeline)
+    def plan_one(source: LogSource) -> tuple[list[PlannedDay], list[Failure]]:
         wanted: list[PlannedDay] = []
         failures: list[Failure] = []
         for day in days:
             try:
                 stored = None if select == "all" else latest(store, source, day)
                 if stored is None or (select == "incomplete" and _is_incomplete(stored.manifest)):
-                    wanted.append(PlannedDay(pipeline, day))
+                    wanted.append(PlannedDay(source, day))
             except DeepsetError as error:
                 if error.transient:
                     raise
-                failures.append(Failure(pipeline, day, str(error)))
+                failures.append(Failure(label(source), day, str(error)))
         return wanted, failures
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        planned = list(pool.map(plan_one, pipelines))
-    chosen = sorted((due for wanted, _ in planned for due in wanted), key=lambda due: (due.day, due.pipeline))
+        planned = list(pool.map(plan_one, sources))
+    chosen = sorted((due for wanted, _ in planned for due in wanted), key=lambda due: (due.day, due.source))
     oldest_shown = shown_since(time.time())
     return BackfillPlan(chosen[::-1] if newest_first else chosen, [failure for _, failures in planned for failure in failures],
                         [day for day in days if day_span(day).start < oldest_shown])

@@ -24,8 +24,13 @@ _PARALLEL = 8
 class PlannedDay(NamedTuple):
     """One day to consider."""
 
-    pipeline: str
+    source: LogSource
     day: date
+
+
+def label(source: LogSource) -> str:
+    """What a source is called where pipelines are the rule."""
+    return source.name if source.kind == "pipeline" else f"index {source.name}"
 
 
 class Failure(NamedTuple):
@@ -55,14 +60,13 @@ def find_archived(archive: LogArchive, workspace: str) -> list[str]:
     return [source.name for source in archived_sources(archive.get_store(), workspace, since) if source.kind == "pipeline"]
 
 
-@task(task_run_name="plan-{workspace}", **RETRIED)
-def plan_days(archive: LogArchive, workspace: str, pipelines: list[str], day: date | None = None) -> Plan:
+@task(task_run_name="plan-days", **RETRIED)
+def plan_days(archive: LogArchive, sources: list[LogSource], day: date | None = None) -> Plan:
     """The days to consider.
 
     Args:
         archive: where manifests are.
-        workspace: its name.
-        pipelines: names.
+        sources: pipelines and indexes.
         day: this day alone; None for every closed UTC day that is still shown and not settled, judged by the time now.
 
     Raises:
@@ -71,16 +75,15 @@ def plan_days(archive: LogArchive, workspace: str, pipelines: list[str], day: da
     """
     store, now = archive.get_store(), time.time()
 
-    def plan_one(pipeline: str) -> tuple[list[PlannedDay], list[Failure]]:
-        source = LogSource(workspace, pipeline)
+    def plan_one(source: LogSource) -> tuple[list[PlannedDay], list[Failure]]:
         try:
-            return [PlannedDay(pipeline, due) for due in ([day] if day else days_due(store, source, now))], []
+            return [PlannedDay(source, due) for due in ([day] if day else days_due(store, source, now))], []
         except DeepsetError as error:
             if error.transient:
                 raise
-            return [], [Failure(pipeline, day, str(error))]
+            return [], [Failure(label(source), day, str(error))]
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        planned = list(pool.map(plan_one, pipelines))
-    days = sorted((entry for entries, _ in planned for entry in entries), key=lambda due: (due.day, due.pipeline))
+        planned = list(pool.map(plan_one, sources))
+    days = sorted((entry for entries, _ in planned for entry in entries), key=lambda due: (due.day, due.source))
     return Plan(days, [failure for _, failures in planned for failure in failures])

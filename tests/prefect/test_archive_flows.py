@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from prefect_deepset.api.errors import ApiError, InvalidInputError, TooManyRowsError
+from prefect_deepset.api.errors import ApiError, ArchiveError, InvalidInputError, TooManyRowsError
 from prefect_deepset.archive.errors import VerificationError
 from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.blocks import DeepsetCredentials, LogArchive
@@ -144,3 +144,23 @@ def test_a_pipeline_that_the_watch_cannot_read_is_named_and_stops_no_other(deeps
     with pytest.raises(ApiError, match="gone"):
         watch_errors(credentials, archive, "w", ["bad", "gone"], notify=notify)
     assert len(receiver.received) == 1
+
+
+def test_an_index_is_archived_beside_a_pipeline_of_the_same_name(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                                 archive: LogArchive, s3: S3Handle):
+    fill(deepset, "docs")
+    deepset.add_index("w", "docs", even_day(f"{YESTERDAY}T00:00:00Z", 70, seed=8))
+    manifests = archive_daily_logs(credentials, archive, "w", day=YESTERDAY, indexes=["docs"])
+    assert {(m.source.kind, m.source.pipeline, m.status, m.rows) for m in manifests} == {
+        ("pipeline", "docs", "sealed", 120), ("index", "docs", "sealed", 70)}
+    assert any(f"/jsonl/workspace=w/index=docs/dt={YESTERDAY}/" in f"/{key}" for key in s3.keys(archive.bucket))
+    assert len(read_archived_logs(archive, "w", YESTERDAY, YESTERDAY, ["docs"])) == 120
+    assert verify_archive(archive, "w").ok
+
+
+def test_an_index_that_does_not_exist_is_named_and_stops_nothing(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                                 archive: LogArchive):
+    fill(deepset, "docs")
+    with pytest.raises(ArchiveError, match="index nowhere"):
+        archive_daily_logs(credentials, archive, "w", day=YESTERDAY, indexes=["nowhere"])
+    assert len(read_archived_logs(archive, "w", YESTERDAY, YESTERDAY, ["docs"])) == 120
