@@ -62,7 +62,7 @@ def run_checks(place: Place, workspace: str | None, names: Sequence[str] | None,
             if probe:
                 with checks.of("probe"):
                     _probe(checks, client, sources)
-    if place.bucket is None and place.block is None:
+    if not place.names_archive:
         checks.note("skipped", "bucket", "none was named (--bucket or --block)")
     else:
         with checks.of("bucket"):

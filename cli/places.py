@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..api.sources import LogSource
     from ..archive.store import S3Store
 
+_BUCKET, _PREFIX = "DEEPSET_ARCHIVE_BUCKET", "DEEPSET_ARCHIVE_PREFIX"
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -24,11 +26,29 @@ class Place:
     """Options that say where the archive is."""
 
     bucket: Annotated[str | None, Parameter(help="The archive's bucket. Credentials and region come from where the AWS tools "
-                                                 "find them: environment, profile, role.")] = None
-    prefix: Annotated[str | None, Parameter(help="The archive's folder in the bucket.")] = None
+                                                 f"find them: environment, profile, role. [env: {_BUCKET}]")] = None
+    prefix: Annotated[str | None, Parameter(help=f"The archive's folder in the bucket. [env: {_PREFIX}]")] = None
     endpoint_url: Annotated[str | None, Parameter(help="An S3-compatible store's address; AWS_ENDPOINT_URL works too.")] = None
     block: Annotated[str | None, Parameter(help="The name of saved Prefect blocks (deepset-log-archive/NAME, "
                                                 "deepset-credentials/NAME) to use instead of options and environment.")] = None
+
+    @property
+    def names_archive(self) -> bool:
+        """Whether the options or the environment name one."""
+        return self.block is not None or self._bucket_and_prefix[0] is not None
+
+    @property
+    def _bucket_and_prefix(self) -> tuple[str | None, str]:
+        """What is given counts; the environment's prefix goes with the environment's bucket only."""
+        if self.bucket is not None:
+            return self.bucket, self.prefix or ""
+        prefix = self.prefix if self.prefix is not None else os.environ.get(_PREFIX, "")
+        return os.environ.get(_BUCKET, "").strip() or None, prefix.strip()
+
+    def open_store(self) -> S3Store | None:
+        """The store in the bucket that is named, or None where none is."""
+        bucket, prefix = self._bucket_and_prefix
+        return None if bucket is None else _store(bucket, prefix, self.endpoint_url)
 
 
 class OpenArchive(NamedTuple):
@@ -58,9 +78,10 @@ def open_archive(place: Place) -> OpenArchive:
         archive = _load_block("LogArchive", place.block)
         key = archive.signing_key
         return OpenArchive(archive.get_store(), key.get_secret_value() if key else None)
-    if place.bucket is None:
-        raise InvalidInputError("No archive is named.", "Give --bucket (and --prefix), or --block, the name of saved blocks.")
-    return OpenArchive(_store(place.bucket, place.prefix or "", place.endpoint_url), None)
+    store = place.open_store()
+    if store is None:
+        raise InvalidInputError("No archive is named.", f"Give --bucket (or {_BUCKET}), or --block, the name of saved blocks.")
+    return OpenArchive(store, None)
 
 
 def _store(bucket: str, prefix: str, endpoint_url: str | None) -> S3Store:

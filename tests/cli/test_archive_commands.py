@@ -150,6 +150,16 @@ def test_the_workspace_comes_from_the_environment_or_is_asked_for_when_there_are
     assert "workspace one" in run("verify", "--bucket", store.bucket).out
 
 
+def test_the_archive_comes_from_the_environment_and_its_prefix_goes_with_its_bucket_only(
+        run: Run, archive: S3Store, s3: S3Handle, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DEEPSET_ARCHIVE_BUCKET", archive.bucket)
+    monkeypatch.setenv("DEEPSET_ARCHIVE_PREFIX", "logs")
+    assert f"s3://{archive.bucket}/logs, " in run("status", "--pipeline", "chat", "--days", "3").out
+    store = s3.store()
+    put_day(store, CHAT, days_ago(1), [[plain_rows(3, days_ago(1))]])
+    assert f"s3://{store.bucket}, " in run("status", "--bucket", store.bucket).out
+
+
 def test_names_cannot_command_the_terminal(run: Run, s3: S3Handle):
     store = s3.store()
     put_day(store, CHAT._replace(name="\x1b[31mred\x07 [bold]"), days_ago(1), [[plain_rows(3, days_ago(1))]])
