@@ -23,7 +23,7 @@ from ..api.times import SECOND, Span
 from ..api.walk import ceil_to
 from .manifest import Gap, Manifest
 from .plan import gap_span, to_mend
-from .spans import subtract_spans
+from .spans import join_spans, subtract_spans
 
 _REASONS: list[tuple[type[DeepsetError], str]] = [
     (GatewayTimeoutError, "gateway-timeout"),
@@ -81,16 +81,14 @@ def holes_of(
         gone: whether the pipeline no longer exists.
         first: whether no earlier day was archived; asked only where it matters.
     """
-    ties = [
-        Span(max(tie.start // SECOND * SECOND, day.start), min(ceil_to(tie.end, SECOND), day.end))
-        for tie in ties
-    ]
+    ties = [tie for tie in map(_outwards, ties) if tie.start < day.end and day.start < tie.end]
+    unread = [Unread(_outwards(stretch.span), stretch.error) for stretch in unread]
     if latest is None:
         wanted = [day]
     else:
         wanted = [gap_span(gap.start, gap.end) for gap in latest.gaps]
         wanted += to_mend(latest, day) if latest.status == "open" else []
-    missing = subtract_spans(wanted, subtract_spans(covered, ties))
+    missing = join_spans(map(_outwards, subtract_spans(wanted, subtract_spans(covered, ties))))
     known = {gap_span(gap.start, gap.end): gap.reason for gap in latest.gaps} if latest else {}
     borders = [
         *ties,
@@ -103,8 +101,13 @@ def holes_of(
     return _joined(holes)
 
 
+def _outwards(span: Span) -> Span:
+    """The whole seconds that the span touches."""
+    return Span(span.start // SECOND * SECOND, ceil_to(span.end, SECOND))
+
+
 def _cut(spans: list[Span], borders: list[Span]) -> list[Span]:
-    """The spans, cut at every border, on whole seconds outwards."""
+    """The spans, cut at every border."""
     points = sorted({point for border in borders for point in border})
     pieces: list[Span] = []
     for span in spans:
@@ -147,11 +150,10 @@ def _reason_of(error: DeepsetError) -> str:
 def _joined(holes: list[Hole]) -> list[Hole]:
     joined: list[Hole] = []
     for hole in holes:
-        span = Span(hole.span.start // SECOND * SECOND, ceil_to(hole.span.end, SECOND))
-        if joined and joined[-1].reason == hole.reason and joined[-1].span.end >= span.start:
-            joined[-1] = Hole(Span(joined[-1].span.start, span.end), hole.reason)
+        if joined and joined[-1].reason == hole.reason and joined[-1].span.end == hole.span.start:
+            joined[-1] = Hole(Span(joined[-1].span.start, hole.span.end), hole.reason)
         else:
-            joined.append(Hole(span, hole.reason))
+            joined.append(hole)
     return joined
 
 
