@@ -227,6 +227,7 @@ class Walk:
     def _stuck_above(self, page: Page) -> None:
         """Nothing older than the anchor came, and the server says there is more."""
         self._place.try_again("no older rows", self.cursor)
+        self._keep(page.rows)  # real rows, whatever they prove
         if self._anchor is None and self.load.limit == MAX_LIMIT:
             self._nudge()
             return

@@ -180,6 +180,13 @@ def test_has_more_may_stay_true_until_an_empty_page(inclusive):
     assert_whole(SimulatedServer(even(1030), has_more="until_empty", inclusive=inclusive))
 
 
+@pytest.mark.parametrize("tie_order", ["stable", "random"])
+def test_a_tie_at_the_very_end_is_whole_where_has_more_stays_true(tie_order):
+    tie = [row(START + 3600 * SECOND, f"t{n}") for n in range(77)]
+    later = [row(START + (7200 + n) * SECOND, f"l{n}") for n in range(163)]
+    assert_whole(SimulatedServer(tie + later, has_more="until_empty", tie_order=tie_order))
+
+
 def test_short_pages_are_not_taken_for_the_end():
     assert_whole(SimulatedServer(even(1500), short_rate=0.5, seed=3))
 
@@ -195,11 +202,12 @@ def test_short_pages_are_not_taken_for_the_end():
     filters=st.sampled_from(["honoured", "honoured", "ignored", "refused"]),
     faults=st.sampled_from([0.0, 0.1]),
     short=st.sampled_from([0.0, 0.2]),
+    has_more=st.sampled_from(["exact", "until_empty"]),
     workers=st.sampled_from([1, 2, 5]),
     seed=st.integers(0, 10_000),
 )
 def test_whatever_the_server_does_a_row_is_read_once_or_its_place_is_reported(
-    data, inclusive, precision, tie_order, shuffle, total, filters, faults, short, workers, seed
+    data, inclusive, precision, tie_order, shuffle, total, filters, faults, short, has_more, workers, seed
 ):
     generator = random.Random(seed)
     rows: list[Row] = []
@@ -213,7 +221,7 @@ def test_whatever_the_server_does_a_row_is_read_once_or_its_place_is_reported(
             level = generator.choice(["info", "error", "INFO", "trace"])
             rows.append(row(at, f"{n}-{k}", level, generator.choice(["haystack", "unknown", "new"])))
     server = SimulatedServer(
-        rows, inclusive, precision, tie_order, shuffle, total, filters, fault_rate=faults, short_rate=short, seed=seed
+        rows, inclusive, precision, tie_order, shuffle, total, filters, fault_rate=faults, short_rate=short, has_more=has_more, seed=seed
     )
     result, found = read(server, workers=workers)
     found_keys = keys(found)
