@@ -221,7 +221,8 @@ def test_whatever_the_server_does_a_row_is_read_once_or_its_place_is_reported(
             level = generator.choice(["info", "error", "INFO", "trace"])
             rows.append(row(at, f"{n}-{k}", level, generator.choice(["haystack", "unknown", "new"])))
     server = SimulatedServer(
-        rows, inclusive, precision, tie_order, shuffle, total, filters, fault_rate=faults, short_rate=short, has_more=has_more, seed=seed
+        rows, inclusive, precision, tie_order, shuffle, total, filters,
+                             fault_rate=faults, short_rate=short, has_more=has_more, seed=seed
     )
     result, found = read(server, workers=workers)
     found_keys = keys(found)
