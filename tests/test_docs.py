@@ -117,6 +117,18 @@ def test_the_consoles_of_a_page_print_what_it_shows(page: Path, environment: dic
         run_console(page, block, environment, tmp_path)
 
 
+@pytest.mark.parametrize(("shown", "printed", "same"), [
+    ([], "anything", True),
+    (["3 days, ... rows"], "3 days, 1,234 rows  \n", True),
+    (["3 days, ... rows"], "4 days, 1,234 rows\n", False),
+    (["a", "...", "z"], "a\nb\nc\nz\n", True),
+    (["a", "z"], "a\nb\nz\n", False),
+    (["a"], "a\nmore\n", False),
+])
+def test_a_console_that_prints_something_else_is_noticed(shown: list[str], printed: str, same: bool):
+    assert matches(shown, printed) is same
+
+
 def test_every_link_between_pages_leads_somewhere():
     pages = [*PAGES, *ROOT.glob("*.md")]
     broken = [f"{page.name}: {path.name}#{anchor}" for page in pages for path, anchor in links(page)
