@@ -81,9 +81,22 @@ def _leads(reply: Reply, instant: int) -> str:
 
 def ask_direction(ask: Asker, sample: Sample) -> Answer:
     """Where `after` leads under DESC."""
-    row = _anchor(sample.pages[0].rows)
+    try:
+        row = _anchor(sample.pages[0].rows)
+    except UnansweredError:
+        return _sampled_direction(sample)
     reply = ask.page(row.logged_at)
     return graded("direction", _leads(reply, row.logged_at), f"{len(reply.rows)} rows after one of the first page's middle")
+
+
+def _sampled_direction(sample: Sample) -> Answer:
+    """The same where the first page's rows are too close together: the pages after it tell, if there are any."""
+    first, *others = ([row.logged_at for row in page.rows] for page in sample.pages)
+    older = any(min(times) < min(first) for times in others)
+    newer = any(max(times) > max(first) for times in others)
+    if older == newer:
+        raise UnansweredError("The rows seen are too few, or too close together.")
+    return graded("direction", OLDER if older else NEWER, f"{len(sample.pages)} pages, the first within a second or two")
 
 
 def ask_order(ask: Asker, sample: Sample) -> tuple[Answer, Reply]:

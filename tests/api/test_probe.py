@@ -12,7 +12,7 @@ from prefect_deepset.api.client import DeepsetClient
 from prefect_deepset.api.errors import AuthenticationError, PipelineNotFoundError
 from prefect_deepset.api.probe import MAX_REQUESTS, QUESTIONS, ProbeReport, probe
 from prefect_deepset.api.sources import LogSource
-from prefect_deepset.testing import Behaviour, FakeDeepset, Fault, Faults, Request, dense, even_day, row, ties
+from prefect_deepset.testing import Behaviour, FakeDeepset, Fault, Faults, Request, bursts, dense, even_day, row, ties
 
 NOW = "2026-02-01T03:00:00Z"
 SOURCE = LogSource("secret-workspace", "secret-pipeline")
@@ -168,6 +168,19 @@ def test_few_rows_leave_questions_open_and_say_why(count: int, open_at_least: in
     unanswered = [answer for answer in report.answers if answer.grade == "open"]
     assert len(unanswered) >= open_at_least
     assert all(answer.evidence for answer in unanswered)
+
+
+@pytest.mark.parametrize(("behaviour", "direction"), [
+    (Behaviour(), "to older rows"), (Behaviour(after_inclusive=True, after_precision="ms"), "to older rows"),
+    (Behaviour(order="reversed"), "to newer rows"), (Behaviour(after_honoured=False), "not answered")])
+def test_rows_of_bursts_are_enough_to_tell_where_the_cursor_leads(behaviour: Behaviour, direction: str):
+    with FakeDeepset(now=NOW, behaviour=behaviour) as server:
+        server.add_pipeline(*SOURCE[:2], bursts("2026-01-31T00:00:00Z", 20_000, seconds=1.5))
+        report = probed(server)
+    assert report.answer("direction").answer == direction
+    if direction == "to older rows":
+        assert report.answer("has-more").answer == "exactly when there is more"
+        assert report.answer("total").answer == "rows from the cursor on"
 
 
 def test_one_page_of_rows_suffices_for_has_more_and_total():
