@@ -34,6 +34,7 @@ from prefect_deepset.testing import FakeDeepset
 from pydantic import SecretStr
 
 from ..servers.ministack import S3Handle
+from .live_archive import LiveArchive, live_archive
 
 WEBHOOK_TOKEN = "webhook-canary-77aa"
 
@@ -153,3 +154,18 @@ def notify(receiver: Receiver, prefect_server: None) -> str:
                                            json_data={"subject": "{{subject}}", "body": "{{body}}"})
     block.save("on-call", overwrite=True)
     return "custom-webhook/on-call"
+
+
+@pytest.fixture(scope="session")
+def on_call() -> Iterator[Receiver]:
+    """Where the automations' messages arrive."""
+    receiver = Receiver()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory, s3: S3Handle, on_call: Receiver) -> Iterator[LiveArchive]:
+    """A server that was started as a user does, with everything deployed and a worker: for tests of what happens by itself."""
+    with live_archive(tmp_path_factory.mktemp("live"), s3, on_call.url, make_archive) as running:
+        yield running
