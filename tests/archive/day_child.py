@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from datetime import date
 from pathlib import Path
@@ -19,12 +20,15 @@ def main(settings: dict) -> None:
     client = boto3.client("s3", endpoint_url=settings["endpoint"], region_name="us-east-1",
                           aws_access_key_id=settings["access_key"], aws_secret_access_key=settings["secret_key"],
                           config=Config(s3={"addressing_style": "path"}, proxies={}))
+    client.list_buckets()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     store = S3Store(client, settings["bucket"], "logs")
     with DeepsetClient(settings["api_key"], settings["url"], clock=lambda: settings["now"]) as deepset:
         result = archive_day(deepset, store, LogSource("support", "chat"), date.fromisoformat(settings["day"]),
                              now=lambda: settings["now"], max_concurrency=settings["concurrency"],
                              spool_root=Path(settings["spool"]))
-    sys.stdout.write(json.dumps([result.manifest.revision, result.committed]))
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    sys.stdout.write(json.dumps({"rows": result.manifest.rows, "status": result.manifest.status, "kib": grown}))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from prefect_deepset.api.errors import AuthenticationError, BadRequestError, PipelineNotFoundError, WorkspaceNotFoundError
+from prefect_deepset.archive.day import ArchiveOptions
 from prefect_deepset.archive.errors import ClockError, IdentityError
 from prefect_deepset.archive.plan import archived_sources, days_due
 from prefect_deepset.testing import Behaviour, Fault, even_day
@@ -274,3 +275,42 @@ def test_a_clock_that_is_wrong_by_more_than_five_minutes_is_an_error_before_anyt
 def test_a_clock_that_is_wrong_by_less_is_borne(runs: Runs, ahead):
     runs.clock.set("2026-03-15T03:00:00Z")
     assert runs.archive(here=lambda: seconds("2026-03-15T03:00:00Z") + ahead).manifest.status == "sealed"
+
+
+# -- what stops a read in the middle -----------------------------------------------------------------------------------------
+
+
+def test_a_key_that_is_revoked_in_the_middle_is_an_error_and_what_was_read_is_used_later(runs: Runs):
+    refused = Fault(401, b'{"detail":"revoked"}')
+    runs.server.on_request = lambda r: refused if r.route == "logs" and r.logs_number >= 4 else None
+    with pytest.raises(AuthenticationError):
+        runs.at("2026-03-15T01:00:00Z", max_concurrency=1)
+    assert runs.keys() == []
+    runs.server.on_request = None
+    runs.server.reset()
+    assert runs.archive(max_concurrency=1).manifest.status == "sealed"
+    assert runs.pages() <= 4
+    runs.assert_whole()
+
+
+def test_when_the_time_allowed_is_over_what_was_read_is_committed_and_the_rest_is_an_open_gap(runs: Runs):
+    runs.clock.set("2026-03-15T01:00:00Z")
+
+    def hour_per_page(request) -> None:
+        if request.route == "logs":
+            runs.clock.time += 1000
+
+    runs.server.on_request = hour_per_page
+    manifest = runs.archive(max_concurrency=1, options=ArchiveOptions(time_limit=1500)).manifest
+    assert (manifest.status, {gap.reason for gap in manifest.gaps}) == ("open", {"time-budget"})
+    assert 0 < manifest.rows < 384
+    runs.server.on_request = None
+    manifest = runs.archive().manifest
+    assert (manifest.status, manifest.late_rows) == ("sealed", 0)
+    runs.assert_whole()
+
+
+@pytest.mark.parametrize(("total", "agrees"), [("after", True), ("all", None), ("zero", None), ("null", None)])
+def test_the_servers_total_is_checked_where_it_can_be_told_what_it_counts(runs: Runs, total, agrees):
+    runs.server.behaviour = Behaviour(total=total)
+    assert runs.at("2026-03-15T01:00:00Z", max_concurrency=1).total.agrees is agrees
