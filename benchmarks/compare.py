@@ -27,10 +27,10 @@ SHAPES: tuple[Shape, ...] = ("unique", "ties", "bursts")
 LATENCIES = (0, 50, 200)
 TROUBLES: tuple[Trouble, ...] = ("healthy", "504", "429")
 SUBSET = (
-    Scenario(20_000, "unique", 0),
+    Scenario(100_000, "unique", 0),
     Scenario(20_000, "ties", 0),
     Scenario(20_000, "bursts", 0),
-    Scenario(5_000, "unique", 50),
+    Scenario(10_000, "unique", 50),
     Scenario(5_000, "unique", 0, "504"),
     Scenario(5_000, "bursts", 0, "429"),
 )

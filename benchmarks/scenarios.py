@@ -84,7 +84,7 @@ def make_server(scenario: Scenario, day: date, *, shift: Callable[[], float] = l
     faults = Faults(
         latency=scenario.latency_ms / 1000,
         heavy=heavy if scenario.trouble == "504" else (),
-        rate_limit=RateLimit(per_second=50, burst=50) if scenario.trouble == "429" else None,
+        rate_limit=RateLimit(per_second=20, burst=10) if scenario.trouble == "429" else None,
     )
     server = FakeDeepset(now=lambda: time.time() + shift(), faults=faults)
     server.add_pipeline(WORKSPACE, PIPELINE, make_rows(scenario, day))
