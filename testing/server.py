@@ -132,9 +132,10 @@ class FakeDeepset:
         loop, thread = self._started
         self._started = None
         asyncio.run_coroutine_threadsafe(self._wire.stop(), loop).result()
+        # In its own thread: the one that called may run a loop, as asynchronous tests do.
+        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
     def __enter__(self) -> Self:

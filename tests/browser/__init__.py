@@ -1,0 +1,1 @@
+"""The Prefect UI, as a user has it, in a real browser."""
