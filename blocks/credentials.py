@@ -48,6 +48,18 @@ class DeepsetCredentials(CredentialsBlock):
         description="Where the API is: https://api.cloud.deepset.ai (EU), https://api.us.deepset.ai (US), or your own host.",
     )
 
+    concurrency_limit: str | None = Field(
+        default=None,
+        title="Global Concurrency Limit",
+        description="A global concurrency limit (or rate limit) of Prefect that each request takes a slot of. It must exist; "
+        "empty for none.",
+    )
+
+    @field_validator("concurrency_limit")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return (value or "").strip() or None
+
     @model_validator(mode="before")
     @classmethod
     def _wrap_key(cls, values: Any) -> Any:

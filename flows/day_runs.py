@@ -51,7 +51,7 @@ def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: st
     Raises:
         ArchiveError: names every day that failed or could not be read whole, after all others are archived, told and reported.
     """
-    budget = run_budget(max_concurrency)  # held until all days are done, for all of their tasks
+    budget = run_budget(max_concurrency, credentials.concurrency_limit)  # held until all days are done, for all of their tasks
     submitted = [(due, archive_day.submit(credentials, archive, workspace, due.source.name, due.day, reread, max_concurrency,
                                           due.source.kind)) for due in days]
     manifests, failed = _collect(submitted)

@@ -16,6 +16,7 @@ from ..archive.plan import SECOND_READ_AFTER
 from ..blocks import DeepsetCredentials, LogArchive
 from .budgets import run_budget
 from .events import emit
+from .progress import LongRead
 from .retries import RETRIED, is_last_attempt
 
 
@@ -43,12 +44,14 @@ def archive_day(credentials: DeepsetCredentials, archive: LogArchive, workspace:
         ApiError, ReadError, ArchiveError: other reasons; the message says what to do.
     """
     logger = get_run_logger()
-    budget = run_budget(max_concurrency)
+    budget = run_budget(max_concurrency, credentials.concurrency_limit)
     store = archive.get_store()
+    progress = LongRead(f"{pipeline} {day}", logger)
     with credentials.get_client() as client:
         result = core.archive_day(client, store, LogSource(workspace, pipeline, kind), day, options=archive.get_options(),
                                   reread=reread, max_concurrency=max_concurrency, budget=budget,
-                                  commit_partial=is_last_attempt())
+                                  commit_partial=is_last_attempt(), progress=progress)
+    progress.done()
     manifest = result.manifest
     if result.committed:
         logger.info("Archived %s %s: revision %d, %s, %d rows, %d errors, %d requests.", pipeline, day, manifest.revision,

@@ -46,7 +46,7 @@ def read_errors(credentials: DeepsetCredentials, workspace: str, pipelines: list
     """
     end = int(time.time()) * SECOND
     span = Span(end - minutes * 60 * SECOND, end)
-    budget = run_budget(max_concurrency)
+    budget = run_budget(max_concurrency, credentials.concurrency_limit)
 
     def read_one(pipeline: str) -> Manifest | Failure:
         source = Source(host=client.host, workspace=workspace, pipeline=pipeline)
