@@ -17,7 +17,3 @@ def load_day(archive: LogArchive, workspace: str, pipeline: str, dt: date, rows:
     origins = [row.origin for row in loaded]
     table = [{"origin": origin, "rows": origins.count(origin)} for origin in sorted(set(origins))]
     create_table_artifact(table, key="loaded-day", description=f"{workspace}/{pipeline}, {dt}")
-
-
-if __name__ == "__main__":
-    load_day(LogArchive.load("default"), "my-workspace", "my-pipeline", date(2026, 1, 31), 5000, "(by hand)")

@@ -102,3 +102,13 @@ def test_the_container_file_copies_what_exists_and_every_room():
     assert all((ROOT / name).exists() for name in copied)
     rooms = {folder.parent.name for folder in ROOT.glob("*/py.typed")}
     assert rooms | {"deployments", "pyproject.toml", "constraints.txt", "README.md", "LICENSE"} == set(copied)
+
+
+def test_the_chaining_page_shows_the_examples_as_they_are():
+    page = (ROOT / "docs" / "chaining.md").read_text()
+    for example in (ROOT / "examples").glob("*.py"):
+        assert f"```python\n{example.read_text()}```" in page, example.name
+    entries = (ROOT / "examples" / "prefect.yaml").read_text()
+    shown = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert shown
+    assert all(trigger in entries for trigger in shown)
