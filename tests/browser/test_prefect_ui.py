@@ -90,13 +90,15 @@ def run_id(screen: Screen, world: World, credentials_saved: None, archive_saved:
     if done := world.prefect.post("/flow_runs/filter", **chosen):
         return done[0]["id"]
     page = screen.open(f"/deployments/deployment/{deployment['id']}/run", 1620)
-    page.get_by_text("Run Name").wait_for()
+    page.get_by_role("button", name="Select a block").last.wait_for()
+    field(page, "Run Name").fill("by-hand")
     field(page, "workspace").fill(WORKSPACE)
     page.get_by_role("tabpanel", name="int").get_by_role("spinbutton").fill(str(THRESHOLD))
     screen.shoot("run-form")
     page.get_by_role("button", name="Submit").click()
-    page.wait_for_url("**/deployments/deployment/*?tab=Runs")
-    [run] = world.prefect.post("/flow_runs/filter", flow_runs={"deployment_id": {"any_": [deployment["id"]]}})
+    page.wait_for_url("**/deployments/deployment/*?tab=Runs", wait_until="commit")
+    mine = {"deployment_id": {"any_": [deployment["id"]]}}
+    [run, *_] = world.prefect.post("/flow_runs/filter", flow_runs=mine, sort="EXPECTED_START_TIME_DESC")
     page = screen.open(f"/runs/flow-run/{run['id']}", 720)
     page.get_by_text(re.compile("^(Completed|Failed|Crashed)$")).first.wait_for(timeout=RUN_PATIENCE)
     logs = world.prefect.post("/logs/filter", logs={"flow_run_id": {"any_": [run["id"]]}})
@@ -240,4 +242,5 @@ def test_a_value_that_no_form_checks_is_explained_in_the_log_of_the_run(screen: 
     run = world.prefect.post(f"/deployments/{deployment['id']}/create_flow_run", parameters=parameters)
     page = screen.open(f"/runs/flow-run/{run['id']}")
     page.get_by_text("Failed", exact=True).first.wait_for(timeout=RUN_PATIENCE)
+    page.reload()
     page.get_by_text("give the bucket's name only, without s3://").wait_for()
