@@ -62,7 +62,8 @@ class RedactionPolicy(BaseModel):
             all, and for `hash_fields` without a salt.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # The docstrings below are what the block's form says under each field.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     drop_fields: list[str] = Field(default_factory=list[str])
     """Keys of `extra_fields` to leave out. Dots are part of the key: ``dd.trace_id``."""

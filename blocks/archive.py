@@ -84,7 +84,11 @@ class LogArchive(Block):
         description="Storage class of the objects, such as STANDARD_IA; empty for the bucket's default. Classes that must be "
         "restored before reading (GLACIER, DEEP_ARCHIVE) are refused.",
     )
-    tags: dict[str, str] = Field(default_factory=dict, title="Tags", description="Tags put on every object, at most ten.")
+    tags: dict[str, str] = Field(
+        default_factory=dict,
+        title="Tags",
+        description='Tags put on every object, at most ten, such as {"team": "search"}.',
+    )
     expected_bucket_owner: str | None = Field(
         default=None,
         title="Expected Bucket Owner",
