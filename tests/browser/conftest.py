@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 IMAGES = ROOT / "docs" / "images"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+NAVIGATION = 256
+"""Pixels that the navigation takes at the left of each page."""
 PATIENCE = 20_000
 """Milliseconds that an element may take to appear, unless more is said."""
 
@@ -107,10 +109,10 @@ class Screen:
         self.page = page
         self.url = url
 
-    def open(self, path: str, height: int = 800, version: str = "v2") -> Page:
-        """Shows a page of the UI; `v2` is what a user gets by default, `v1` the classic one."""
+    def open(self, path: str, height: int = 800, base: str = "/v2") -> Page:
+        """Shows a page of the UI that a user gets by default; the classic one has no base."""
         self.page.set_viewport_size({"width": 1280, "height": height})
-        self.page.goto(f"{self.url}/{version}{path}")
+        self.page.goto(f"{self.url}{base}{path}")
         return self.page
 
     def shoot(self, name: str) -> None:
@@ -118,7 +120,10 @@ class Screen:
         if os.environ.get("UPDATE_SCREENSHOTS") == "1":
             IMAGES.mkdir(exist_ok=True)
             self.page.mouse.move(0, 0)
-            self.page.get_by_role("main").screenshot(path=IMAGES / f"{name}.png", animations="disabled", caret="hide")
+            size = self.page.viewport_size
+            assert size
+            clip = {"x": NAVIGATION, "y": 0, "width": size["width"] - NAVIGATION, "height": size["height"]}
+            self.page.screenshot(path=IMAGES / f"{name}.png", clip=clip, animations="disabled", caret="hide")
 
 
 @pytest.fixture(params=["light"])

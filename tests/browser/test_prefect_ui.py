@@ -69,7 +69,7 @@ def archive_saved(screen: Screen, world: World) -> None:
     """The archive, put in through its form."""
     if saved(world, "deepset-log-archive"):
         return
-    page = create_block(screen, "deepset-log-archive", 1700)
+    page = create_block(screen, "deepset-log-archive", 1500)
     field(page, "Name").fill("default")
     field(page, "Bucket").fill(BUCKET)
     field(page, "Prefix").fill(PREFIX)
@@ -189,7 +189,7 @@ def test_a_run_started_in_the_browser_archives_the_day_as_it_is_on_the_platform(
 
 def test_the_run_page_shows_its_tasks_and_its_log(screen: Screen, world: World, run_id: str):
     page = screen.open(f"/runs/flow-run/{run_id}", 900)
-    page.get_by_text(f"Workspace {WORKSPACE}: 2 pipelines").wait_for()
+    page.get_by_text(f"Workspace {WORKSPACE}: 2 sources").wait_for()
     page.get_by_role("tab", name="Task Runs").click()
     page.get_by_text(f"report-{WORKSPACE}").first.wait_for()
     screen.shoot("flow-run")
@@ -202,14 +202,14 @@ def report_id(world: World) -> str:
 
 def plots(page: Page) -> dict[str, list[int]]:
     """Natural width and height of each picture in the report, by its text."""
-    page.locator("main img[src^='data:image/svg']").last.wait_for()
-    script = "all => Object.fromEntries(all.map(one => [one.alt, [one.naturalWidth, one.naturalHeight]]))"
-    return page.locator("main img[src^='data:image/svg']").evaluate_all(script)
+    shown = page.locator("img[alt*='rows and']")
+    shown.last.wait_for()
+    return shown.evaluate_all("all => Object.fromEntries(all.map(one => [one.alt, [one.naturalWidth, one.naturalHeight]]))")
 
 
 @BOTH
 def test_the_report_shows_its_plots(screen: Screen, world: World, run_id: str, request: pytest.FixtureRequest):
-    page = screen.open(f"/artifacts/artifact/{report_id(world)}", 1240)
+    page = screen.open(f"/artifacts/artifact/{report_id(world)}", 1400)
     page.get_by_role("heading", name="chat").wait_for()
     shown = plots(page)
     assert [alt for alt in shown if alt.startswith("3,000 rows and ")]
@@ -219,16 +219,18 @@ def test_the_report_shows_its_plots(screen: Screen, world: World, run_id: str, r
 
 
 def test_the_classic_ui_shows_the_report_and_checks_what_a_block_needs(screen: Screen, world: World, run_id: str):
-    page = screen.open(f"/artifacts/artifact/{report_id(world)}", 1240, version="v1")
+    page = screen.open(f"/artifacts/artifact/{report_id(world)}", 1240, base="")
     assert all(width > 0 and height > 0 for width, height in plots(page).values())
-    page = screen.open("/blocks/catalog/deepset-log-archive/create", version="v1")
+    page = screen.open("/blocks/catalog/deepset-log-archive/create", base="")
     page.get_by_role("button", name="Create").click()
     page.get_by_text("Bucket is required").wait_for()
 
 
 def test_the_alert_is_in_the_event_feed_with_what_crossed_the_threshold(screen: Screen, world: World, run_id: str):
-    page = screen.open("/events", 900)
-    page.get_by_text("deepset.logs.error-threshold.crossed").first.wait_for()
+    page = screen.open("/events", 700)
+    event = page.get_by_text("deepset.logs.error-threshold.crossed").first
+    event.wait_for()
+    event.evaluate("one => one.closest('li, article, [class*=card]')?.scrollIntoView({block: 'center'})")
     screen.shoot("event-feed")
 
 
