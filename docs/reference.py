@@ -20,7 +20,8 @@ PAGE = Path(__file__).with_name("reference.md")
 # (title, module, names). A name that is left out here is no public name.
 CONTENTS: list[tuple[str, str, list[str]]] = [
     ("Blocks", "prefect_deepset.blocks", ["DeepsetCredentials", "LogArchive"]),
-    ("Flows", "prefect_deepset.flows", ["archive_daily_logs", "backfill_logs", "watch_errors", "verify_archive"]),
+    ("Flows", "prefect_deepset.flows", ["archive_daily_logs", "backfill_logs", "watch_errors", "verify_archive",
+                                        "fill_formats"]),
     ("Tasks", "prefect_deepset.tasks", ["list_pipelines", "fetch_logs", "download_logs_csv", "count_logs", "archive_day",
                                         "verify_day", "read_archived_logs", "send_alert"]),
     ("Client", "prefect_deepset.api.client", ["DeepsetClient"]),

@@ -10,7 +10,7 @@ from prefect_deepset.api.errors import ApiError, ArchiveError, InvalidInputError
 from prefect_deepset.archive.errors import VerificationError
 from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.blocks import DeepsetCredentials, LogArchive
-from prefect_deepset.flows import archive_daily_logs, backfill_logs, verify_archive, watch_errors
+from prefect_deepset.flows import archive_daily_logs, backfill_logs, fill_formats, verify_archive, watch_errors
 from prefect_deepset.tasks import read_archived_logs, verify_day
 from prefect_deepset.testing import Behaviour, FakeDeepset, even_day, row
 from pydantic import SecretStr
@@ -144,6 +144,22 @@ def test_a_pipeline_that_the_watch_cannot_read_is_named_and_stops_no_other(deeps
     with pytest.raises(ApiError, match="gone"):
         watch_errors(credentials, archive, "w", ["bad", "gone"], notify=notify)
     assert len(receiver.received) == 1
+
+
+def test_a_format_that_is_added_later_is_filled_from_the_archive(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                                 archive: LogArchive, s3: S3Handle):
+    fill(deepset, "chat", "docs")
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY)
+    with pytest.raises(InvalidInputError, match="jsonl alone"):
+        fill_formats(archive, "w")
+    deepset.reset()
+    wider = archive.model_copy(update={"formats": ["jsonl", "csv", "parquet"]})
+    manifests = fill_formats(wider, "w", ["chat"])
+    assert deepset.counters["requests"] == 0
+    assert [(m.source.pipeline, m.status, sorted(f.format for f in m.files)) for m in manifests] == [
+        ("chat", "sealed", ["csv", "jsonl", "parquet"])]
+    assert verify_archive(wider, "w").ok
+    assert [m.revision for m in fill_formats(wider, "w", ["chat"])] == [m.revision for m in manifests]
 
 
 def test_an_index_is_archived_beside_a_pipeline_of_the_same_name(deepset: FakeDeepset, credentials: DeepsetCredentials,

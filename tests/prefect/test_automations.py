@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled
 from prefect_deepset.alerts.events import CROSSED, ThresholdPayload, archived_event, threshold_event
@@ -11,6 +12,7 @@ from ..alerts.days import archived
 from .conftest import Receiver
 from .live_archive import LiveArchive
 
+pytestmark = pytest.mark.slow  # a server and a worker that really run
 
 def test_a_crossed_threshold_starts_a_look_at_the_pipelines_last_hour(live: LiveArchive):
     source = Source(host="127.0.0.1", workspace="default", pipeline="chat-default")

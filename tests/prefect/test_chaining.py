@@ -12,6 +12,8 @@ from prefect.client.schemas.objects import FlowRun
 
 from .live_archive import YESTERDAY, LiveArchive
 
+pytestmark = pytest.mark.slow  # a server and a worker that really run
+
 NOW = datetime.now(UTC)
 SEALS = NOW - NOW.replace(hour=0, minute=0, second=0, microsecond=0) > timedelta(minutes=31)
 """For half an hour after midnight rows may still come, and yesterday stays open."""
@@ -62,7 +64,6 @@ def test_the_tasks_work_in_a_flow_of_ones_own(live: LiveArchive):
     assert "| chat-default | 300 | 0 |" in artifact(live, "morning-look")
 
 
-@pytest.mark.slow
 def test_one_run_for_each_workspace(live: LiveArchive):
     run = assert_completed(live.run("archive-workspaces/archive-workspaces", workspaces=["default", "second"]), live)
     children = [child for child in live.server.runs_of("archive-daily-logs") if child.parent_task_run_id]

@@ -19,6 +19,8 @@ from prefect_deepset.cli.setup_deployments import find_file
 
 from .live_server import LiveServer
 
+pytestmark = pytest.mark.slow  # a server that really runs
+
 KEY, SECRET, TOKEN = "api_key-canary-1", "secret-canary-2", "token-canary-3"
 NAMES = ("DEEPSET_", "API_", "DEFAULT_WORKSPACE", "AWS_", "MINIO_")
 

@@ -1,0 +1,42 @@
+"""The task that gives an archived day the formats it lacks. It reads the bucket and asks deepset nothing."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from prefect import task
+
+from ..api.sources import LogSource
+from ..archive.chain import archived_sources, list_days
+from ..archive.fill import fill_format
+from ..archive.manifest import Manifest
+from ..blocks import LogArchive
+from .retries import RETRIED
+
+
+@task(task_run_name="find-archived-days-{workspace}", **RETRIED)
+def find_archived_days(archive: LogArchive, workspace: str, start: date | None,
+                       end: date | None) -> list[tuple[LogSource, date]]:
+    """Every archived day of the workspace's pipelines and indexes, both ends included; None for no end.
+
+    Raises:
+        ArchiveError: the store cannot be read.
+    """
+    store = archive.get_store()
+    return [(source, day) for source in archived_sources(store, workspace) for day in list_days(store, source)
+            if (start is None or start <= day) and (end is None or day <= end)]
+
+
+@task(task_run_name="fill-{source.name}-{day}", **RETRIED)
+def fill_day(archive: LogArchive, source: LogSource, day: date) -> Manifest | None:
+    """Makes the copies that the archive's formats ask for and the day lacks; returns the day's newest manifest.
+
+    Raises:
+        ArchiveError: a part cannot be read, or a copy's key is taken by something else.
+    """
+    store, options = archive.get_store(), archive.get_options()
+    filled = None
+    for name in options.formats:
+        if name != "jsonl":
+            filled = fill_format(store, source, day, name, options.signing_key) or filled
+    return filled.manifest if filled else None
