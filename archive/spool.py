@@ -27,6 +27,7 @@ from ..api.walk import Increment
 from .compression import Compression, compress
 from .counts import Counts
 from .errors import SpoolError
+from .memory import give_back
 from .part_stream import inflate, split_lines
 from .redaction import RedactionPolicy
 from .spans import join_spans
@@ -34,7 +35,9 @@ from .spool_folder import disk_error, own_folder, sweep
 from .spool_index import Doubt, Header, Purpose, Slice, entries, line_of
 
 _SMALLEST = 32 * 1024
-_LARGEST = 1024 * 1024
+_LARGEST = 512 * 1024
+_GIVE_BACK_AFTER = 16 * 1024 * 1024
+"""Bytes of rows after which free memory is given back."""
 
 
 class SpoolKey(msgspec.Struct, frozen=True):
@@ -54,14 +57,31 @@ class SpoolKey(msgspec.Struct, frozen=True):
 
 
 class _Open:
-    """A slice being filled, newest rows first."""
+    """A slice being filled, newest rows first. Rows become text at once: many small objects that live long would leave the
+    memory in pieces too small to use again."""
 
     def __init__(self, hi: int) -> None:
         self.hi = hi
         self.lo = hi
-        self.rows: list[Row] = []
         self.bytes = 0
+        self.counts = Counts()
         self.whole_from: int | None = None
+        self._texts: list[bytes] = []
+
+    def add(self, rows: list[Row], day_start: int) -> None:
+        """Takes rows that are older than those before, newest first."""
+        if not rows:
+            return
+        ordered = rows[::-1]
+        counts = Counts.of(ordered, day_start)
+        counts.add(self.counts)
+        self.counts = counts
+        self._texts.append(b"\n".join([row.raw for row in ordered]))
+        self.bytes += len(self._texts[-1])
+
+    def body(self) -> bytes:
+        """All rows, oldest first, a line each."""
+        return b"\n".join(self._texts[::-1]) + b"\n" if self._texts else b""
 
 
 class Spool:
@@ -91,6 +111,7 @@ class Spool:
         self._redaction = redaction
         self._open: dict[int, _Open] = {}
         self._written = 0
+        self._taken = 0
         self._private = False
         self._discarded = False
         self.folder = root / key.folder
@@ -183,8 +204,7 @@ class Spool:
         if self._redaction is not None:
             for row in rows:
                 row.raw = self._redaction.apply(row.raw)
-        held.rows.extend(rows)
-        held.bytes += sum([len(row.raw) for row in rows])
+        held.add(rows, self.day.start)
         # Small at first, so that a kill costs little; larger as the day grows, so that slices stay few.
         if held.bytes >= max(_SMALLEST, min(_LARGEST, self._written // 16)):
             self._write(held)
@@ -200,7 +220,7 @@ class Spool:
                 row.raw = self._redaction.apply(row.raw)
         held = _Open(max(row.logged_at for row in rows) + 1)
         held.lo = min(row.logged_at for row in rows)
-        held.rows = sorted(rows, reverse=True)
+        held.add(sorted(rows, reverse=True), self.day.start)
         self._write(held, loose=True)
 
     def add_doubt(self, span: Span, rows: int) -> None:
@@ -226,21 +246,24 @@ class Spool:
         self._open.clear()
 
     def _write(self, held: _Open, *, loose: bool = False) -> None:
-        held.rows.reverse()
-        body = b"\n".join([row.raw for row in held.rows]) + b"\n" if held.rows else b""
+        body = held.body()
         packed = compress(body, self._compression) if body else b""
         try:
             offset = self._data.seek(0, os.SEEK_END)
             self._data.write(packed)
             self._data.flush()
             found = Slice(offset, len(packed), hashlib.sha256(packed).hexdigest(), held.lo, held.hi,
-                          held.lo if held.whole_from is None else held.whole_from, loose, Counts.of(held.rows, self.day.start))
+                          held.lo if held.whole_from is None else held.whole_from, loose, held.counts)
             self._index.write(line_of(found))
             self._index.flush()
         except OSError as error:
             raise disk_error(error, self.folder) from error
         self._written += len(packed)
         self.slices.append(found)
+        self._taken += held.bytes
+        if self._taken >= _GIVE_BACK_AFTER:
+            self._taken = 0
+            give_back()
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
