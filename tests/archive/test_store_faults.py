@@ -269,7 +269,7 @@ def test_the_proxy_can_make_listings_lag(s3: S3Handle, s3_proxy: S3Proxy):
     put(store, "d/1")
     s3_proxy.rule = lambda request: HideYoung(2) if request.lists else None
     assert [info.key for info in store.list("d/")] == []
-    assert list(store.list_folders("")) == ["d/", "manifests/"]
+    assert list(store.list_folders("")) == ["d/"]
     assert [info.key for info in store.list("d/")] == ["d/1"]
 
 

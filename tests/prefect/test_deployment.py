@@ -30,6 +30,7 @@ def prefect(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow  # a worker that really runs
 @pytest.mark.usefixtures("prefect_server")
 def test_the_deployments_are_accepted_and_a_worker_archives_a_day(s3: S3Handle, deepset: FakeDeepset,
                                                                  credentials: DeepsetCredentials):
