@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
@@ -23,12 +24,13 @@ from .stage import ROOT, PrefectStage
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+LOG = logging.getLogger(__name__)
 IMAGES = ROOT / "docs" / "images"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 NAVIGATION = 256
 """Pixels that the navigation takes at the left of each page."""
-PATIENCE = 20_000
+PATIENCE = 45_000
 """Milliseconds that an element may take to appear, unless more is said."""
 
 WORKSPACE, BUCKET, PREFIX, KEY = "support", "deepset-logs", "logs", "api_canary-41c7e0"
@@ -136,5 +138,7 @@ def screen(request: pytest.FixtureRequest, browser: Browser, world: World) -> It
     context.route(lambda url: not url.startswith((world.prefect.url, "data:")),
                   lambda route: route.fulfill(content_type="image/svg+xml", body=blank)
                   if route.request.resource_type == "image" else route.abort())
+    # Shown with a test that fails.
+    context.on("response", lambda answer: answer.status >= 500 and LOG.warning("%d from %s", answer.status, answer.url))
     yield Screen(context.new_page(), world.prefect.url)
     context.close()

@@ -10,9 +10,11 @@ import inspect
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from prefect_deepset import flows
+from prefect_deepset.alerts.events import ARCHIVED, CROSSED
 from prefect_deepset.alerts.rules import ErrorCount
 from prefect_deepset.blocks import AlertRules, DeepsetCredentials, LogArchive
 
@@ -175,7 +177,7 @@ def test_a_run_form_refuses_what_its_flow_cannot_take(screen: Screen, world: Wor
     page = screen.open(f"/deployments/deployment/{deployment['id']}/run", 1600)
     field(page, "max_concurrency").fill("1.5")
     page.get_by_role("button", name="Submit").click()
-    page.get_by_text("is not of type 'integer'").wait_for()
+    page.get_by_text("1.5 is not of type 'integer'", exact=True).wait_for()
 
 
 def test_a_run_started_in_the_browser_archives_the_day_as_it_is_on_the_platform(screen: Screen, world: World, run_id: str):
@@ -227,10 +229,11 @@ def test_the_classic_ui_shows_the_report_and_checks_what_a_block_needs(screen: S
 
 
 def test_the_alert_is_in_the_event_feed_with_what_crossed_the_threshold(screen: Screen, world: World, run_id: str):
-    page = screen.open("/events", 700)
-    event = page.get_by_text("deepset.logs.error-threshold.crossed").first
-    event.wait_for()
-    event.evaluate("one => one.closest('li, article, [class*=card]')?.scrollIntoView({block: 'center'})")
+    kinds = quote(json.dumps([CROSSED, ARCHIVED]))  # among all the events of runs and tasks a page of the feed may be full
+    page = screen.open(f"/events?events={kinds}", 900)
+    page.get_by_text("Deepset Logs Archived").first.wait_for()
+    assert page.get_by_text("Deepset Logs Error Threshold Crossed").count() == 1
+    assert f"{WORKSPACE}/chat" in page.locator("main").inner_text()
     screen.shoot("event-feed")
 
 
