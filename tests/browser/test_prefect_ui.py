@@ -9,6 +9,7 @@ import gzip
 import inspect
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -229,8 +230,11 @@ def test_the_classic_ui_shows_the_report_and_checks_what_a_block_needs(screen: S
 
 
 def test_the_alert_is_in_the_event_feed_with_what_crossed_the_threshold(screen: Screen, world: World, run_id: str):
-    kinds = quote(json.dumps([CROSSED, ARCHIVED]))  # among all the events of runs and tasks a page of the feed may be full
-    page = screen.open(f"/events?events={kinds}", 900)
+    # By kind, since a page of the feed may be full of other events; up to tomorrow, since its "past day" ends a little
+    # before now.
+    kinds, now = quote(json.dumps([CROSSED, ARCHIVED])), datetime.now(UTC)
+    start, end = (quote((now + timedelta(days=days)).isoformat(timespec="seconds")) for days in (-1, 1))
+    page = screen.open(f"/events?events={kinds}&rangeType=range&start={start}&end={end}", 900)
     page.get_by_text("Deepset Logs Archived").first.wait_for()
     assert page.get_by_text("Deepset Logs Error Threshold Crossed").count() == 1
     assert f"{WORKSPACE}/chat" in page.locator("main").inner_text()
