@@ -1,7 +1,7 @@
 """Compressing rows into members (gzip) or frames (zstd) that can simply be joined.
 
 Chosen by measuring (``benchmarks/compression.py``): igzip at its level 1 is more than ten times as fast as zlib's default level
-and its logs are a sixth larger; zstd at level 1 is nearly as fast, and as small as zlib's default.
+and its logs are a sixth larger; zstd at level 1 is slower than that, far faster than zlib, and as small as zlib's default.
 """
 
 from __future__ import annotations
