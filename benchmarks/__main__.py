@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: every benchmark, one after another, into docs/benchmarks.md; about a quarter of an hour on two cores."""
+"""``python -m benchmarks``: every benchmark into docs/benchmarks.md, one after another; a quarter of an hour on two cores."""
 
 from __future__ import annotations
 
