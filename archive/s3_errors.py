@@ -124,7 +124,8 @@ _NOT_S3 = _Meaning(
 _BY_CLASS: dict[tuple[type[Exception], ...], _Meaning] = {
     (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.TokenRetrievalError,
      boto.SSOError, boto.UnauthorizedSSOTokenError, boto.ProfileNotFound, boto.NoAuthTokenError,
-     boto.RefreshWithMFAUnsupportedError, boto.InvalidConfigError, boto.ConfigNotFound, boto.LoginError): _NO_CREDENTIALS,
+     boto.RefreshWithMFAUnsupportedError, boto.InvalidConfigError, boto.ConfigNotFound,
+     getattr(boto, "LoginError", boto.NoCredentialsError)): _NO_CREDENTIALS,
     (boto.ParamValidationError, boto.NoRegionError, boto.InvalidRegionError, boto.UnknownEndpointError,
      boto.EndpointProviderError, boto.UnsupportedS3ConfigurationError, boto.UnsupportedS3ArnError): _BAD_SETTINGS,
     (boto.FlexibleChecksumError,): _SPOILT,
