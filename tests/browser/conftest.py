@@ -76,9 +76,12 @@ def world(chromium: str, s3: S3Handle, tmp_path_factory: pytest.TempPathFactory)
             yield World(deepset, s3, prefect, str(yesterday))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: str, world: World) -> Iterator[Browser]:
-    """Chromium without a window. After the world: while playwright runs, its event loop is this thread's."""
+    """Chromium without a window, after the world and no longer than this room's tests.
+
+    While playwright runs, its event loop is this thread's: what Prefect offers sync and async alike would return coroutines.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
