@@ -45,6 +45,8 @@ _MARGIN = 5
 """Rows that a border is put higher than whole pages would reach, since rows do not lie evenly."""
 _SHARES = 3
 """A page says how much is left, not where: it may split its span into four, and their pages tell more."""
+_WAITING = 4
+"""Stretches that wait for the consumer, at most: with a consumer that keeps what it gets, a kill loses no more than these."""
 _FIRST_STEP = 60 * SECOND
 _LOCAL = (GatewayTimeoutError, ReadTimeoutError, ResponseError, CursorError, EndDisputedError)
 """Failures of one place in time: another place may well be readable."""
@@ -135,7 +137,7 @@ class SpansRead:
         self._state = threading.Condition()
         self._stop = threading.Event()
         self._fatal: BaseException | None = None
-        self._out: queue.Queue[Increment | None] = queue.Queue(maxsize=2 * budget.ceiling + 2)
+        self._out: queue.Queue[Increment | None] = queue.Queue(maxsize=_WAITING)
         self._reader = Reader(
             fetch,
             self.learned,

@@ -205,8 +205,9 @@ class Spool:
             for row in rows:
                 row.raw = self._redaction.apply(row.raw)
         held.add(rows, self.day.start)
-        # Small at first, so that a kill costs little; larger as the day grows, so that slices stay few.
-        if held.bytes >= max(_SMALLEST, min(_LARGEST, self._written // 16)):
+        # Small at first, so that a kill costs little; larger as the day grows, so that slices stay few. All open ones together
+        # are a small part of what is on disk, however many walks there are.
+        if held.bytes >= max(_SMALLEST, min(_LARGEST, self._written // (2 * len(self._open) + 2))):
             self._write(held)
         else:
             self._open[held.lo] = held

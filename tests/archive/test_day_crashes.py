@@ -185,7 +185,9 @@ def start_child(runs: Runs, spool: Path | None = None, concurrency: int = 4) -> 
 def test_a_run_killed_in_the_middle_goes_on_where_it_was(runs: Runs, share, workers):
     runs.server.add_rows("support", "chat", even_day(MIDNIGHT, 20_000, seed=9))
     runs.server.faults = Faults(latency=0.01)
-    pages = 205
+    runs.archive(max_concurrency=workers, store=runs.s3.store(runs.bucket, "undisturbed"))
+    pages = runs.pages()
+    runs.server.reset()
     killed: list[subprocess.Popen[bytes]] = []
 
     def kill(request):

@@ -213,20 +213,20 @@ def report_id(world: World) -> str:
 
 
 def plots(page: Page) -> dict[str, list[int]]:
-    """Natural width and height of each picture in the report, by its text."""
-    shown = page.locator("img[alt*='rows and']")
-    shown.last.wait_for()
-    return shown.evaluate_all("all => Object.fromEntries(all.map(one => [one.alt, [one.naturalWidth, one.naturalHeight]]))")
+    """Natural width and height of each picture in the report, by its text, once the day's and the trend's are there."""
+    for beginning in ("3,000 rows and ", "rows and errors by day"):
+        page.locator(f"img[alt^='{beginning}']").first.wait_for()
+    return page.locator("img[alt*='rows and']").evaluate_all("""async all => {
+        await Promise.all(all.map(one => one.decode()))
+        return Object.fromEntries(all.map(one => [one.alt, [one.naturalWidth, one.naturalHeight]]))
+    }""")
 
 
 @BOTH
 def test_the_report_shows_its_plots(screen: Screen, world: World, run_id: str, request: pytest.FixtureRequest):
     page = screen.open(f"/artifacts/artifact/{report_id(world)}", 1400)
     page.get_by_role("heading", name="chat").wait_for()
-    shown = plots(page)
-    assert [alt for alt in shown if alt.startswith("3,000 rows and ")]
-    assert "rows and errors by day" in shown
-    assert all(width > 0 and height > 0 for width, height in shown.values())
+    assert all(width > 0 and height > 0 for width, height in plots(page).values())
     screen.shoot(f"report-{request.node.callspec.params['screen']}")
 
 
