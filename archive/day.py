@@ -177,7 +177,7 @@ class _Run:
         """Reads into the spool and brings it into the store."""
         revision = (latest.manifest.revision if latest else 0) + 1
         policy = self.options.redaction
-        purpose = Purpose(revision, self.options.compression, policy.sha256 if policy else None)
+        purpose = Purpose(revision, self.options.compression, policy.keyed_sha256 if policy else None)
         day_over = self.span.end / SECOND + SETTLE_LAG
         not_before = day_over if started_at >= day_over else started_at - SETTLE_LAG
         if decision.due_since is not None:

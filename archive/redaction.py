@@ -117,6 +117,12 @@ class RedactionPolicy(BaseModel):
                    "patterns": [[mask.replacement, mask.pattern.pattern] for mask in self._masks]}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def keyed_sha256(self) -> str:
+        """Hex, of what the policy does, salt included: for this machine alone, since a short salt could be guessed from it."""
+        salt = self.salt.get_secret_value() if self.salt else ""
+        return hmac.new(salt.encode(), self.sha256.encode(), hashlib.sha256).hexdigest()
+
     def redact(self, row: Row) -> Row:
         """The row after `apply`; the same object when nothing had to change.
 

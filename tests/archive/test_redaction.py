@@ -137,6 +137,7 @@ def test_the_policys_hash_says_what_it_does_and_not_its_salt():
     two, three = RedactionPolicy(drop_fields=["a", "b"]), RedactionPolicy(drop_fields=["a", "b"], patterns=["key"])
     assert len({policy.sha256 for policy in (one, two, three, RedactionPolicy())}) == 4
     assert "random salt" not in repr(one) + one.model_dump_json()
+    assert len({policy.keyed_sha256 for policy in (one, two, one.model_copy(update={"salt": SecretStr("x")}))}) == 3
 
 
 def test_a_policy_pickles_and_works_on():
