@@ -24,7 +24,9 @@ NAMED_PATTERNS = {
     # `Bearer ...`, `Authorization: ...`, and JSON web tokens, also behind a prefix such as deepset's `api_`
     "token": r"(?i:\bbearer)\s+[\w.~+/\-]{8,}=*"
              r"""|(?i:\bauthorization["']?\s*[:=]\s*["']?(?:\w+\s+)?)[^\s"',;]+"""
-             r"|(?<![^\W_])eyJ[\w\-]{8,}\.[\w\-]{8,}(?:\.[\w\-]*)?",
+             # It begins with the word, and `before` is put back: looking from each `eyJ` in it would be quadratic.
+             r"|(?<![\w\-])(?=[\w\-]++\.[\w\-]{8})(?P<before>(?:(?!(?<![^\W_])eyJ[\w\-]{8})[\w\-])*+)"
+             r"eyJ[\w\-]{8,}+\.[\w\-]{8,}+(?:\.[\w\-]*+)?",
     # well-known shapes of keys, PEM private keys, and `password=...`, `"api_key": "..."`
     "key": r"\b(?:sk|pk|rk|hf|gsk|xai|glpat)[-_][\w\-]{16,}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
            r"|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bxox[a-z]-[\w\-]{10,}|\bAIza[\w\-]{35}"
@@ -104,7 +106,9 @@ class RedactionPolicy(BaseModel):
         for name in self.patterns:
             named = name in NAMED_PATTERNS
             expression = re.compile(NAMED_PATTERNS.get(name, name), re.DOTALL)
-            self._masks.append(_Mask(expression, f"[redacted:{name}]" if named else "[redacted]", _NEEDS.get(name, ())))
+            kept = r"\g<before>" if named and "before" in expression.groupindex else ""
+            mask = f"{kept}[redacted:{name}]" if named else "[redacted]"
+            self._masks.append(_Mask(expression, mask, _NEEDS.get(name, ())))
         fields = [*self.drop_fields, *self.hash_fields]
         if all(mask.needs for mask in self._masks) and all(_PLAIN.fullmatch(field) for field in fields):
             self._signs = tuple({sign.lower().encode() for mask in self._masks for sign in mask.needs} | {
