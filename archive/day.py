@@ -260,7 +260,8 @@ class _Run:
     def _commit(
         self, spool: Spool, read: SpansRead, identity: Source, latest: StoredManifest | None, error: DeepsetError | None
     ) -> DayResult:
-        assembler = Assembler(self.store, self.source, self.day, spool, self.options.compression, ask=self._ask_for)
+        compression, policy = self.options.compression, self.options.redaction
+        assembler = Assembler(self.store, self.source, self.day, spool, compression, ask=self._ask_for, redaction=policy)
         decided_on = latest.manifest.revision if latest else 0
         for _ in range(20):
             assembled = assembler.run(latest.manifest if latest else None)

@@ -74,7 +74,8 @@ def test_patterns_mask_what_they_name(pattern: str, message: str, expected: str)
 
 
 FRAGMENTS = st.sampled_from(["ann@example.org", "api_key=", "Bearer ", "abcdefgh12345678", "sk-", "eyJ", ".", " ", "PASSWORD: ",
-                             "AKIAABCDEFGHIJKLMNOP", "ghp_", "xoxb-", "hf_", "_eyJ", "-----BEGIN PRIVATE KEY-----", "\n", '"', "token"])
+                             "AKIAABCDEFGHIJKLMNOP", "ghp_", "xoxb-", "hf_", "_eyJ", "-----BEGIN PRIVATE KEY-----", "\n", '"',
+                             "token"])
 
 
 @settings(deadline=None, max_examples=300)
