@@ -6,10 +6,10 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .errors import CsvHeaderError, ResponseError
-from .rows import Row
+from .rows import Row, loose_fields
 from .times import parse_instant
 
 REQUIRED = ("log_id", "message", "logged_at", "level", "origin")
@@ -121,7 +121,7 @@ def _is_instant(text: str) -> bool:
 def same_row(header: Header, record: Row, row: Row) -> bool:
     """Whether a CSV record says what the JSON row of the same id says, column by column."""
     cells = next(csv.reader(io.StringIO(record.raw.decode("utf-8", "surrogateescape"), newline="")))
-    fields: dict[str, Any] = json.loads(row.raw.decode("utf-8", "surrogatepass"))
+    fields = loose_fields(row.raw)
     columns = zip(_plain(header.names), cells, strict=True)
     return all(_same_value(cell, fields[name]) for name, cell in columns if name in fields)
 

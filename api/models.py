@@ -9,6 +9,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import ResponseError
+from .json_slices import split_object
 from .rows import Row
 from .times import to_datetime
 
@@ -33,13 +34,14 @@ class PipelineLog(BaseModel):
     def from_row(cls, row: Row) -> PipelineLog:
         """The model of a row as the API sent it.
 
-        Nothing is refused: a value of an unexpected type becomes text (or is wrapped in a list or dict), and half a
-        character (a lone surrogate, which JSON can hold and text cannot) is shown escaped.
+        Nothing is refused: a value of an unexpected type becomes text (or is wrapped in a list or dict), so does one that is
+        nested hundreds deep, and half a character (a lone surrogate, which JSON can hold and text cannot) is shown escaped.
         """
         try:
             return cls.model_validate_json(row.raw).model_copy(update={"logged_at": to_datetime(row.logged_at)})
         except ValidationError:
-            fields: Any = _encodable(json.loads(row.raw.decode("utf-8", "surrogatepass")))
+            members = split_object(row.raw.decode("utf-8", "surrogatepass"))
+            fields: Any = {str(_encodable(member.name)): _shown(member.value_text) for member in members}
         exceptions, extra = fields.get("exceptions"), fields.get("extra_fields")
         known: dict[str, Any] = {
             "log_id": row.log_id, "message": _text(fields.get("message")), "logged_at": to_datetime(row.logged_at),
@@ -139,6 +141,13 @@ def _json(body: bytes) -> object:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def _shown(json_text: str) -> object:
+    try:
+        return _encodable(json.loads(json_text))
+    except (RecursionError, ValueError):  # nested too deep, or a number of thousands of digits
+        return _encodable(json_text)
 
 
 def _encodable(value: object) -> object:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from .errors import ResponseError
+from .json_slices import split_array, split_object
 from .times import parse_instant
 
 ERROR_LEVELS = frozenset({"error", "critical", "fatal"})
@@ -70,7 +71,6 @@ class _Head(msgspec.Struct, gc=False):
 
 _decode_page = msgspec.json.Decoder(_RawPage).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
-_scan_json = json.JSONDecoder().raw_decode
 
 
 def decode_page(body: bytes) -> Page:
@@ -83,7 +83,7 @@ def decode_page(body: bytes) -> Page:
     try:
         page = _decode_page(body)
         raws, has_more, total = list(map(bytes, page.data)), page.has_more, page.total
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raws, has_more, total = _decode_page_slowly(body)
     if b"\n" in body or b"\r" in body:
         return Page([decode_row(raw) for raw in raws], has_more, total)
@@ -108,7 +108,7 @@ def _decode_line(raw: bytes) -> Row:
             return Row(parse_instant(head.logged_at), head.log_id, head.level, head.origin, raw)
         exceptions = tuple((e.type, _frame_name(e.trace)) for e in head.exceptions)
         return Row(parse_instant(head.logged_at), head.log_id, head.level, head.origin, raw, exceptions)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
         return _decode_row_slowly(raw)
 
 
@@ -117,56 +117,31 @@ def _frame_name(trace: list[_Frame] | None) -> str:
 
 
 def _decode_page_slowly(body: bytes) -> tuple[list[bytes], bool, int | None]:
-    """The same as msgspec's, by `json`, which lets lone surrogates and other oddities of strings pass."""
+    """The same as msgspec's, slice by slice, which lets lone surrogates, deep nesting and other oddities pass."""
     try:
-        text = body.decode("utf-8", "surrogatepass").lstrip("\ufeff")
-        page: object = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ResponseError("The answer is not JSON, or is cut short.") from error
-    if not isinstance(page, dict):
-        raise ResponseError("The answer is JSON, but not a page of logs.")
-    fields = cast("dict[str, Any]", page)
-    if not isinstance(fields.get("data"), list) or not isinstance(fields.get("has_more"), bool):
+        members = split_object(body.decode("utf-8", "surrogatepass").lstrip("\ufeff"))
+    except ValueError as error:
+        raise ResponseError("The answer is no JSON object, or is cut short.") from error
+    texts = {member.name: member.value_text for member in members}
+    data, has_more, total = texts.get("data", ""), texts.get("has_more", ""), texts.get("total", "")
+    if not data.startswith("[") or has_more not in {"true", "false"}:
         raise ResponseError("The answer is JSON, but not a page of logs: `data` or `has_more` is missing.")
-    total = fields.get("total")
-    return _slices(text), fields["has_more"], total if isinstance(total, int) else None
+    try:
+        rows = split_array(data)
+    except ValueError as error:  # only where it is too deep for `json` to have looked inside
+        raise ResponseError("The answer's `data` is no JSON array.") from error
+    return [row.encode("utf-8", "surrogatepass") for row in rows], has_more == "true", _count(total)
 
 
-def _slices(text: str) -> list[bytes]:
-    """The elements of the top-level `data` array as the bytes that came; `text` is known to be valid JSON."""
-    position = text.index("{") + 1
-    rows: list[bytes] = []
-    while True:
-        position = _skip(text, position, " \t\r\n,")
-        if text[position] == "}":
-            return rows
-        key, position = _scan_json(text, position)
-        position = _skip(text, position, " \t\r\n:")
-        if key != "data":
-            _, position = _scan_json(text, position)
-            continue
-        rows, position = [], position + 1
-        while text[position := _skip(text, position, " \t\r\n,")] != "]":
-            _, end = _scan_json(text, position)
-            rows.append(text[position:end].encode("utf-8", "surrogatepass"))
-            position = end
-        position += 1
-
-
-def _skip(text: str, position: int, characters: str) -> int:
-    while text[position] in characters:
-        position += 1
-    return position
+def _count(json_text: str) -> int | None:
+    return int(json_text) if json_text.isdecimal() and len(json_text) < 20 else None
 
 
 def _decode_row_slowly(raw: bytes) -> Row:
     try:
-        row: object = json.loads(raw.decode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError) as error:
-        raise ResponseError("A log row is not JSON.") from error
-    if not isinstance(row, dict):
-        raise ResponseError("A log row is not a JSON object.")
-    fields = cast("dict[str, Any]", row)
+        fields = loose_fields(raw)
+    except ValueError as error:
+        raise ResponseError("A log row is no JSON object.") from error
     log_id, logged_at = fields.get("log_id"), fields.get("logged_at")
     if not isinstance(log_id, str) or not isinstance(logged_at, str):
         raise ResponseError("A log row has no `log_id` or no `logged_at`.")
@@ -176,6 +151,22 @@ def _decode_row_slowly(raw: bytes) -> Row:
         raise ResponseError("A log row's `logged_at` is not a time.") from error
     level, origin = _text(fields.get("level")), _text(fields.get("origin"))
     return Row(instant, _text(log_id), level, origin, raw, _exceptions(fields.get("exceptions")))
+
+
+def loose_fields(raw: bytes) -> dict[str, Any]:
+    """A row's fields as `json` decodes them; a value that is too much for it (deep nesting, long numbers) stays JSON text.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    return {member.name: _loose(member.value_text) for member in split_object(raw.decode("utf-8", "surrogatepass"))}
+
+
+def _loose(json_text: str) -> Any:
+    try:
+        return json.loads(json_text)
+    except (RecursionError, ValueError):
+        return json_text
 
 
 def _text(value: object) -> str:

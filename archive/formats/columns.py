@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from ...api.json_slices import escape_surrogates, json_string, split_object
 from ...api.rows import Row
 from ...api.times import MICROSECOND
-from ..json_slices import escape_surrogates, json_string, split_object
 
 
 class Record(NamedTuple):
@@ -66,7 +66,7 @@ def _fields(raw: bytes) -> dict[str, str]:
     """JSON text of every field of the row, by name."""
     try:
         return {name: bytes(value).decode() for name, value in _split_quickly(raw).items()}
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {member.name: escape_surrogates(member.value_text) for member in split_object(_decode(raw))}
 
 

@@ -58,6 +58,15 @@ def test_half_a_character_is_shown_escaped() -> None:
     odd.model_dump_json()
 
 
+@pytest.mark.parametrize("depth", [150, 400, 1500])
+def test_what_is_nested_too_deep_is_shown_as_text_if_need_be(depth: int) -> None:
+    text = "[" * depth + "]" * depth
+    raw = f'{{"log_id": "a", "logged_at": "2026-01-31T10:00:00Z", "message": {text}, "level": "", "origin": "", "x": {text}}}'
+    found = PipelineLog.from_row(decode_row(raw.encode()))
+    assert found.message.replace(" ", "") == text
+    assert json.dumps(found.model_extra) in {f'{{"x": {text}}}', json.dumps({"x": text})}
+
+
 @pytest.mark.parametrize(("parse", "body"), [
     (parse_workspaces, b"{}"), (parse_workspaces, b"[{}]"), (parse_workspaces, b"<html>"), (parse_workspaces, b"[[]]"),
     (parse_pipeline, b"[]"), (parse_pipeline, b'{"name": null}'), (parse_pipeline, b""), (parse_pipeline, b"\xff"),

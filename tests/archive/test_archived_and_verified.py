@@ -16,10 +16,10 @@ from prefect_deepset.archive.fill import fill_format
 from prefect_deepset.archive.read_back import as_arrow, as_models, read_rows
 from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.archive.verify import verify_archive
-from prefect_deepset.testing import FakeDeepset, even_day, nasty
+from prefect_deepset.testing import FakeDeepset, Fault, even_day, nasty
 from pydantic import SecretStr
 
-from ..servers.ministack import S3Handle
+from ..servers.ministack import S3Handle, no_sleep
 
 DAY = date(2026, 3, 14)
 SOURCE = LogSource("support", "chat")
@@ -57,6 +57,38 @@ def test_an_archived_day_is_valid_signed_redacted_and_readable(compression: Comp
     assert list(found["extra_fields"]) == ["user_id"]
     assert found["extra_fields"]["user_id"].startswith("hmac-sha256:")
     assert result.manifest.redaction == POLICY.sha256
+
+
+def nested(log_id: str, extra: str, exceptions: str = "null") -> bytes:
+    return (f'{{"log_id": "{log_id}", "logged_at": "2026-03-14T10:00:00.5Z", "message": "mail ann@example.org", '
+            f'"level": "error", "origin": "o", "exceptions": {exceptions}, "extra_fields": {extra}}}').encode()
+
+
+@pytest.mark.parametrize("policy", [None, POLICY])
+def test_rows_nested_deeper_than_any_decoder_goes_are_kept_and_valid(
+    policy: RedactionPolicy | None, s3: S3Handle, tmp_path: Path
+):
+    deep = "[" * 20_000 + '"]"' + "]" * 20_000
+    odd = [nested("a", f'{{"user_id": "u-1", "deep": {deep}}}'),
+           nested("b", "null", "[" * 500 + '"bob@example.org"' + "]" * 500), nested("c", f'{{"user_id": {deep}}}', deep)]
+    body = b'{"data": [%s], "has_more": false, "total": 3}' % b", ".join(reversed(odd))
+    nothing = b'{"data": [], "has_more": false, "total": 0}'
+    store, now = s3.store(s3.bucket(), "logs"), seconds(MORNING_AFTER)
+    options = ArchiveOptions(formats=("jsonl", "csv", "parquet"), redaction=policy)
+    with FakeDeepset(now=MORNING_AFTER) as server, DeepsetClient(server.api_key, server.url, clock=lambda: now) as client:
+        server.add_pipeline("support", "chat", [])
+        server.on_request = lambda request: None if request.route != "logs" else Fault(
+            200, body if request.params["after"] > "2026-03-14T10:00:00.5" else nothing, "application/json")
+        result = archive_day(client, store, SOURCE, DAY, options=options, now=lambda: now, spool_root=tmp_path, sleep=no_sleep)
+    assert (result.manifest.status, result.manifest.rows, result.manifest.errors) == ("sealed", 3, 3)
+    assert verify_archive(store, "support", None, None, None, datetime.fromisoformat(NOON_AFTER)).all_findings == []
+    rows = list(read_rows(store, "support", DAY, DAY))
+    assert as_arrow(rows).num_rows == len(list(as_models(rows))) == 3
+    if policy is None:
+        assert [row.raw for row in rows] == odd
+    else:
+        assert b"@" not in b"".join(row.raw for row in rows)
+        assert rows[0].raw.endswith(odd[0].partition(b'"deep": ')[2])
 
 
 def seconds(text: str) -> float:

@@ -1,6 +1,7 @@
 """Taking a JSON object apart without touching what is inside: each value stays the slice of text that came.
 
-That keeps integers of any size, the digits of decimals, duplicate keys and escapes exactly as they were.
+That keeps integers of any size, the digits of decimals, duplicate keys and escapes exactly as they were. Values may be nested
+deeper than any decoder goes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import NamedTuple
 _scan = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
 _OPEN_OBJECT, _CLOSE_OBJECT, _OPEN_ARRAY, _CLOSE_ARRAY, _COLON, _SEPARATOR = (
     re.compile(rf"[ \t\r\n]*({character})[ \t\r\n]*").match for character in (r"\{", r"\}", r"\[", r"\]", ":", r"[,\]}]"))
+_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"|["\[\]{}]', re.DOTALL)
+_CLOSES = {"]": "[", "}": "{"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -41,7 +44,7 @@ def split_object(text: str) -> list[Member]:
                 raise ValueError("a name is expected")
             name, end = _scan(text, position)
             start = _end_of(_COLON, text, end)
-            _, value_end = _scan(text, start)
+            value_end = _value_end(text, start)
             members.append(Member(name, text[position:end], text[start:value_end]))
             separator, position = _after(text, value_end)
         if separator != "}":
@@ -64,7 +67,7 @@ def split_array(text: str) -> list[str]:
     if (empty := _CLOSE_ARRAY(text, position)) is None:
         separator = ","
         while separator == ",":
-            _, end = _scan(text, position)
+            end = _value_end(text, position)
             elements.append(text[position:end])
             separator, position = _after(text, end)
         if separator != "]":
@@ -84,6 +87,30 @@ def json_string(text: str) -> str:
 def escape_surrogates(json_text: str) -> str:
     """JSON text with its lone surrogates, which can only stand inside strings, as escapes."""
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", json_text)
+
+
+def _value_end(text: str, start: int) -> int:
+    try:
+        return _scan(text, start)[1]
+    except RecursionError:
+        return _deep_end(text, start)
+
+
+def _deep_end(text: str, start: int) -> int:
+    """The end of an object or array that is nested too deep for `json`: only its brackets and its strings are looked at."""
+    opened: list[str] = []
+    for found in _BRACKETS.finditer(text, start):
+        sign = found[0]
+        if sign in {"[", "{"}:
+            opened.append(sign)
+        elif sign in _CLOSES:
+            if opened.pop() != _CLOSES[sign]:
+                break
+            if not opened:
+                return found.end()
+        elif sign == '"':
+            break
+    raise ValueError("a value does not end")
 
 
 def _end_of(match: Callable[[str, int], re.Match[str] | None], text: str, position: int) -> int:
