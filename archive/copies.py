@@ -10,11 +10,12 @@ from pathlib import Path
 
 from ..api.sources import LogSource
 from .errors import PartError
-from .formats import compression_of, find_format, read_format, to_record
+from .formats import compression_of, find_format, read_format, to_record, write_format
 from .keys import parse_part_key, part_key
 from .manifest import File
 from .objects import ObjectStore
 from .part_stream import read_part_rows
+from .spool_folder import disk_error
 
 _CHUNK = 1 << 20
 
@@ -33,6 +34,7 @@ def missing_copies(
 
     Raises:
         PartError: a key is taken by something else.
+        DiskFullError, SpoolError: the folder takes no more.
     """
     files = list(files)
     have = {(file.format, _number(store, file.key)) for file in files}
@@ -41,7 +43,10 @@ def missing_copies(
         for part in files:
             number = _number(store, part.key)
             if name != "jsonl" and part.format == "jsonl" and (name, number) not in have:
-                written.append(_copy(store, source, day, part, name, number, folder))
+                try:
+                    written.append(_copy(store, source, day, part, name, number, folder))
+                except OSError as error:
+                    raise disk_error(error, folder) from error
     return written
 
 
@@ -55,7 +60,7 @@ def _copy(store: ObjectStore, source: LogSource, day: date, part: File, name: st
     key = part_key(store.prefix, name, source, day, number, compression)
     path = folder / key.rpartition("/")[2]
     try:
-        find_format(name).write(read_part_rows(store, part.key), path)
+        write_format(name, read_part_rows(store, part.key), path)
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):

@@ -15,7 +15,6 @@
     ├── PartError                          a part that is missing, cut short, or does not hold rows
     ├── RedactionError                     a row that cannot be redacted is not written
     ├── SpoolError                         the local spool
-    │   ├── SpoolLockedError             ↻ another process reads the same day on this machine
     │   └── DiskFullError                  the spool is kept; free space and run again
     └── VerificationError                  verify_archive found something wrong
 
@@ -27,8 +26,8 @@ from __future__ import annotations
 from ..api.errors import ArchiveError
 
 __all__ = ["ArchiveError", "BucketMissingError", "ChecksumError", "ClockError", "ConditionalWritesMissingError",
-           "DiskFullError", "IdentityError", "ManifestError", "PartError", "RedactionError", "SpoolError", "SpoolLockedError",
-           "StoreAccessError", "StoreError", "StoreUnavailableError", "VerificationError"]
+           "DiskFullError", "IdentityError", "ManifestError", "PartError", "RedactionError", "SpoolError", "StoreAccessError",
+           "StoreError", "StoreUnavailableError", "VerificationError"]
 
 
 class StoreError(ArchiveError):
@@ -81,12 +80,6 @@ class RedactionError(ArchiveError):
 
 class SpoolError(ArchiveError):
     """The local spool cannot be used."""
-
-
-class SpoolLockedError(SpoolError):
-    """Another process on this machine is reading the same day."""
-
-    transient = True
 
 
 class DiskFullError(SpoolError):

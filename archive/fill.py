@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import date
-from pathlib import Path
 
 from ..api.sources import LogSource
 from .chain import StoredManifest, latest
@@ -15,6 +13,7 @@ from .keys import manifest_key
 from .manifest import Previous, sha256_hex
 from .objects import ObjectStore
 from .signing import sign
+from .spool_folder import default_root, private_folder
 
 _ATTEMPTS = 5
 
@@ -35,6 +34,7 @@ def fill_format(store: ObjectStore, source: LogSource, day: date, format: str,  
     Raises:
         InvalidInputError: for an unknown format, or a missing extra.
         PartError: when a jsonl part cannot be read, or a copy's key is taken by something else.
+        DiskFullError, SpoolError: copies are made where spools are kept, and it takes no more.
         ManifestError: when the chain is broken, or others kept committing in between.
     """
     require_formats([format])
@@ -43,8 +43,8 @@ def fill_format(store: ObjectStore, source: LogSource, day: date, format: str,  
         if newest is None:
             return None
         manifest = newest.manifest
-        with tempfile.TemporaryDirectory(prefix="prefect-deepset-") as folder:
-            copies = missing_copies(store, source, day, manifest.files, [format], Path(folder))
+        with private_folder(default_root()) as folder:
+            copies = missing_copies(store, source, day, manifest.files, [format], folder)
         if not copies:
             return newest
         filled = manifest.model_copy(update={

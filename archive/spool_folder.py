@@ -9,6 +9,8 @@ import shutil
 import stat
 import tempfile
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import DiskFullError, SpoolError
@@ -46,6 +48,24 @@ def own_folder(folder: Path) -> Path:
     except OSError as error:
         raise disk_error(error, folder) from error
     return folder
+
+
+@contextmanager
+def private_folder(root: Path) -> Generator[Path]:
+    """A folder for a while, where spools are kept: what a kill leaves of it is swept up with them.
+
+    Raises:
+        SpoolError: it cannot be made.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = Path(tempfile.mkdtemp(prefix="private-", dir=root))
+    except OSError as error:
+        raise disk_error(error, root / "private") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(root: Path) -> None:

@@ -21,6 +21,7 @@ from prefect_deepset.api.times import SECOND, Span, day_span, format_instant
 from prefect_deepset.api.walk import Increment
 from prefect_deepset.archive.day import ArchiveOptions
 from prefect_deepset.archive.errors import DiskFullError, SpoolError
+from prefect_deepset.archive.fill import fill_format
 from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.archive.spans import join_spans, subtract_spans
 from prefect_deepset.archive.spool import Spool, SpoolKey
@@ -30,7 +31,7 @@ from prefect_deepset.testing import Fault, even_day
 from pydantic import SecretStr
 
 from ..servers.ministack import S3Handle
-from .day_runs import DAY, Runs, runs_at
+from .day_runs import DAY, SOURCE, Runs, runs_at
 from .test_day_status import MIDNIGHT
 
 KEY = SpoolKey("host", "keyhash", "bucket", "prefix", "workspace 'w', pipeline 'p'", "2026-03-14")
@@ -320,6 +321,17 @@ def test_a_full_disk_is_a_clear_error_and_what_was_read_is_used_by_the_next_run(
     assert runs.pages() <= 22 - read // 2
     runs.assert_whole()
     assert [path.suffix for path in runs.spool.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet"])
+def test_a_disk_that_is_full_while_a_copy_is_made_is_the_same_error(runs: Runs, name: str, monkeypatch, request):
+    monkeypatch.setenv("PREFECT_DEEPSET_SPOOL", str(runs.spool / "copies"))
+    runs.archive()
+    request.getfixturevalue("file_limit")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    with pytest.raises(DiskFullError, match="copies"):
+        fill_format(runs.store, SOURCE, DAY, name)
+    assert not list((runs.spool / "copies").iterdir())
 
 
 def test_a_spool_that_a_resumed_run_finds_damaged_costs_only_what_is_damaged(runs: Runs):
