@@ -82,12 +82,17 @@ class Assembler:
         self._largest = largest
         self._ask = ask
         self._redaction = redaction
+        self._joined: list[File] = []
+        """The parts that this run made by joining slices, ..."""
+        self._slices_joined = 0
+        """... and how many of the spool's slices are in them."""
 
     def run(self, latest: Manifest | None) -> Assembled:
         """Writes what is missing after `latest`; parts written by an earlier call are found again and adopted."""
         committed = [file for file in latest.files if file.format == "jsonl"] if latest else []
         numbers = [int(file.key.rpartition("part-")[2].split(".")[0]) for file in committed]
         number = max(numbers, default=0) + 1
+        self._joined, self._slices_joined = [], 0
         adopted: list[File] = []
         adopted_counts: list[Counts] = []
         foreign: list[str] = []
@@ -226,19 +231,25 @@ class Assembler:
         """Writes the next part; None when nothing is left to write. Flags: the number was free; all that was left is in it."""
         path = self._spool.folder / f"part-{number:05d}"
         try:
-            size, sha256, counts, is_last = self._build(path, known)
+            size, sha256, counts, is_last, joined = self._build(path, known)
             if counts.rows == 0:
                 return None
             key = part_key(self._store.prefix, "jsonl", self._source, self._day, number, self._compression)
             with path.open("rb") as body:
                 ours = self._store.create(key, body, sha256=sha256, size=size, content_type=CONTENT_TYPES[self._compression])
-            return self._file(key, size, sha256, counts), counts, ours, is_last
+            file = self._file(key, size, sha256, counts)
+            if ours and joined:
+                self._joined.append(file)
+                self._slices_joined += joined
+            return file, counts, ours, is_last
         finally:
             path.unlink(missing_ok=True)
 
-    def _build(self, path: Path, known: list[File]) -> tuple[int, str, Counts, bool]:
-        pieces = self._joined() if not known and not self._spool.has_loose_rows else self._merged(known)
-        digest, size, counts, is_last = hashlib.sha256(), 0, Counts(), True
+    def _build(self, path: Path, known: list[File]) -> tuple[int, str, Counts, bool, int]:
+        """The last number is how many slices are in it, where slices were joined."""
+        joins = known == self._joined and not self._spool.has_loose_rows
+        pieces = self._slices() if joins else self._merged(known)
+        digest, size, counts, is_last, joined = hashlib.sha256(), 0, Counts(), True, 0
         try:
             with path.open("wb") as file:
                 os.fchmod(file.fileno(), 0o600)
@@ -250,15 +261,16 @@ class Assembler:
                     digest.update(packed)
                     size += len(packed)
                     counts.add(piece_counts)
+                    joined += joins
         except OSError as error:
             raise disk_error(error, path.parent) from error
-        return size, digest.hexdigest(), counts, is_last
+        return size, digest.hexdigest(), counts, is_last, joined
 
-    def _joined(self) -> Iterator[tuple[bytes, Counts]]:
-        """The slices as they are: nothing is compressed again."""
-        for found in self._spool.ordered:
-            if found.counts.rows:
-                yield self._spool.bytes_of(found), found.counts
+    def _slices(self) -> Iterator[tuple[bytes, Counts]]:
+        """The slices that are in no part yet, as they are: nothing is compressed again, and no part is read."""
+        filled = [found for found in self._spool.ordered if found.counts.rows]
+        for found in filled[self._slices_joined :]:
+            yield self._spool.bytes_of(found), found.counts
 
     def _merged(self, known: list[File]) -> Iterator[tuple[bytes, Counts]]:
         """Only the rows that the archive does not hold."""

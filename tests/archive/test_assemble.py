@@ -6,6 +6,7 @@ import json
 import random
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from prefect_deepset.archive.assemble import Assembled, Assembler
 from prefect_deepset.archive.manifest import File, Manifest, Source, TimeSpan
 from prefect_deepset.archive.part_stream import read_part_rows
 from prefect_deepset.archive.spool import Spool
+from prefect_deepset.archive.store import S3Store
 from prefect_deepset.testing import even_day
 
 from ..servers.ministack import S3Handle
@@ -97,6 +99,31 @@ def test_a_day_larger_than_a_part_becomes_several_and_a_crash_between_them_is_ta
     again = bench.run(rows, largest=700_000)  # nothing was committed: the parts are a crashed run's
     assert again.files == whole.files
     assert again.counts == whole.counts
+
+
+class CountingStore(S3Store):
+    """Says which objects were there to be read."""
+
+    opened: list[str]
+
+    def open(self, key: str) -> AbstractContextManager[Iterator[bytes]] | None:
+        found = super().open(key)
+        self.opened += [key] if found else []
+        return found
+
+
+def test_parts_are_joined_one_after_another_without_reading_those_before(bench: Bench, s3: S3Handle):
+    rows = [log_row(second, size=2500) for second in range(0, 86_400, 60)]
+    store = bench.store = CountingStore(s3.client(), s3.bucket(), "logs")
+    store.opened = []
+    whole = bench.run(rows, largest=500_000)
+    assert len(whole.files) >= 4
+    assert store.opened == []
+    assert bench.rows(whole.files) == rows
+    store.opened.clear()
+    rest = bench.run(rows, manifest(whole.files[:2]), largest=500_000)  # as after a crash: what is there is looked at
+    assert [file.key for file in rest.files] == [file.key for file in whole.files[2:]]
+    assert store.opened
 
 
 def test_what_was_committed_is_not_written_again(bench: Bench):
