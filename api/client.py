@@ -253,9 +253,13 @@ class DeepsetClient:
         def fetch(request: Request) -> Page:
             return self.logs_page(source, after=request.after, limit=request.limit, filter=request.filter)
 
-        found = stream_rows(Walk(span, Learned(), query), fetch, str(source), now=self._clock, sleep=self._sleep)
+        found = stream_rows(Walk(span, Learned(), query), fetch, str(source), now=self._server_time, sleep=self._sleep)
         return (row for row in found if (level is None or row.level == level)
                 and (origin is None or row.origin.lower() == origin.lower()))
+
+    def _server_time(self) -> float:
+        """Seconds since 1970 by the API's clock, as far as it told: what is still shown is judged by that one."""
+        return self._clock() - (self.clock_skew or 0.0)
 
     def _described(self, source: LogSource) -> Pipeline:
         with self._placed(lambda: str(source)):
