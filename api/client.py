@@ -29,7 +29,7 @@ from .learned import Learned
 from .models import Pipeline, PipelineLog, Workspace, parse_pipeline, parse_pipelines, parse_workspaces
 from .rows import Page, Row, decode_page
 from .sources import LogSource
-from .statuses import shown
+from .statuses import shown_instead
 from .stream import stream_rows
 from .times import Span, format_instant, to_instant
 from .urls import DEFAULT_BASE_URL, check_name
@@ -186,9 +186,8 @@ class DeepsetClient:
         try:
             return decode_page(body)
         except ResponseError as error:
-            begins = shown(body, self._connection.redact)
-            raise ResponseError(f"{error.problem} It begins: {begins}" if begins else error.problem,
-                                "It is worth asking again.", where()) from error
+            said = shown_instead(body, self._connection.redact)
+            raise ResponseError(f"{error.problem} {said}".rstrip(), "It is worth asking again.", where()) from error
 
     @contextmanager
     def logs_csv(self, source: LogSource, *, after: int | None = None, limit: int = MAX_LIMIT, filter: str | None = None,  # noqa: A002

@@ -3,7 +3,8 @@
 A part number that is taken belongs to a run that crashed before its manifest, or to one under way. If its rows are all in
 what was read now, it is adopted; where this read could not look, its rows cannot be contradicted and are adopted too, since
 they may be gone from the platform by now. A few rows that this read lacks may have become visible after it: the platform is
-asked for them once more. Anything else is foreign and stays where it is.
+asked for them once more. Anything else is foreign and stays where it is, and so is a part with something in it that the
+redaction policy takes out.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from ..api.sources import LogSource
 from ..api.times import SECOND, Span, day_span, format_instant, parse_instant
 from .compression import CONTENT_TYPES, Compression, compress
 from .counts import Counts, total
-from .errors import ArchiveError, PartError
+from .errors import ArchiveError, PartError, RedactionError
 from .keys import part_key
 from .manifest import File, Manifest
 from .objects import ObjectStore
 from .part_merge import OrderedPart, merge_parts
 from .part_stream import read_part_rows
+from .redaction import RedactionPolicy
 from .spans import join_spans
 from .spool import Spool
 from .spool_folder import disk_error
@@ -57,6 +59,7 @@ class Assembler:
         compression: of new parts.
         largest: bytes of a part, compressed, at most.
         ask: gives the rows of some stretches as the platform shows them now; None where it cannot be asked.
+        redaction: the policy that the spool's rows went through.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Assembler:
         compression: Compression,
         largest: int = LARGEST_PART,
         ask: Callable[[list[Span]], list[Row]] | None = None,
+        redaction: RedactionPolicy | None = None,
     ) -> None:
         self._store = store
         self._source = source
@@ -77,6 +81,7 @@ class Assembler:
         self._compression: Compression = compression
         self._largest = largest
         self._ask = ask
+        self._redaction = redaction
 
     def run(self, latest: Manifest | None) -> Assembled:
         """Writes what is missing after `latest`; parts written by an earlier call are found again and adopted."""
@@ -135,9 +140,10 @@ class Assembler:
                 if not self._span.start <= row.logged_at < self._span.end or (before is not None and at <= before):
                     return None
                 before = at
-                if others.has(at):
+                was_read = mine.has(at)
+                if others.has(at) or not self._went_through(row, mine.row):
                     return None
-                if not mine.has(at) and any(span.start <= row.logged_at < span.end for span in read):
+                if not was_read and any(span.start <= row.logged_at < span.end for span in read):
                     lacking.add(at)
                     if len(lacking) > _MOST_LACKING:
                         return None
@@ -145,13 +151,17 @@ class Assembler:
                 if len(batch) >= 1000:
                     counts.add(Counts.of(batch, self._span.start))
                     batch.clear()
-        except PartError:
+        except (PartError, RedactionError):
             return None
         if before is None or not self._are_shown(lacking):
             return None
         counts.add(Counts.of(batch, self._span.start))
         size, sha256 = self._hash(key)
-        return _file(key, size, sha256, counts), counts
+        return self._file(key, size, sha256, counts), counts
+
+    def _went_through(self, row: Row, read: Row | None) -> bool:
+        """Whether the policy has nothing to take out of the row: it is the very one that was read, or stays as it is."""
+        return self._redaction is None or row == read or self._redaction.redact(row) is row
 
     def _are_shown(self, lacking: set[tuple[int, str]]) -> bool:
         """Whether the platform shows all of these rows by now."""
@@ -222,7 +232,7 @@ class Assembler:
             key = part_key(self._store.prefix, "jsonl", self._source, self._day, number, self._compression)
             with path.open("rb") as body:
                 ours = self._store.create(key, body, sha256=sha256, size=size, content_type=CONTENT_TYPES[self._compression])
-            return _file(key, size, sha256, counts), counts, ours, is_last
+            return self._file(key, size, sha256, counts), counts, ours, is_last
         finally:
             path.unlink(missing_ok=True)
 
@@ -267,27 +277,28 @@ class Assembler:
         body = b"\n".join([row.raw for row in rows]) + b"\n"
         return compress(body, self._compression), Counts.of(rows, self._span.start)
 
+    def _file(self, key: str, size: int, sha256: str, counts: Counts) -> File:
+        return File(
+            key=key,
+            format="jsonl",
+            bytes=size,
+            rows=counts.rows,
+            sha256=sha256,
+            first=None if counts.first is None else format_instant(counts.first),
+            last=None if counts.last is None else format_instant(counts.last),
+            redaction=self._redaction.sha256 if self._redaction else None,
+        )
+
 
 class _Cursor:
     """Answers, for keys that only grow, whether a series of rows in order holds them."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows = rows
-        self._row = next(rows, None)
+        self.row = next(rows, None)
+        """The oldest row that is not older than the keys so far."""
 
     def has(self, key: tuple[int, str]) -> bool:
-        while self._row is not None and (self._row.logged_at, self._row.log_id) < key:
-            self._row = next(self._rows, None)
-        return self._row is not None and (self._row.logged_at, self._row.log_id) == key
-
-
-def _file(key: str, size: int, sha256: str, counts: Counts) -> File:
-    return File(
-        key=key,
-        format="jsonl",
-        bytes=size,
-        rows=counts.rows,
-        sha256=sha256,
-        first=None if counts.first is None else format_instant(counts.first),
-        last=None if counts.last is None else format_instant(counts.last),
-    )
+        while self.row is not None and (self.row.logged_at, self.row.log_id) < key:
+            self.row = next(self._rows, None)
+        return self.row is not None and (self.row.logged_at, self.row.log_id) == key

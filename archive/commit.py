@@ -15,7 +15,7 @@ from .copies import missing_copies
 from .counts import Counts
 from .gaps import Hole, gap_of
 from .keys import manifest_key
-from .manifest import Manifest, Previous, Source, Status, Tie, TimeSpan, Total, sha256_hex
+from .manifest import File, Manifest, Previous, Source, Status, Tie, TimeSpan, Total, sha256_hex
 from .objects import ObjectStore
 from .plan import SETTLE_LAG, time_text
 from .signing import sign
@@ -80,6 +80,7 @@ def commit(
     manifest = manifest.model_copy(
         update={
             "files": files,
+            "redaction": _redaction(options, files),
             "previous": Previous(key=latest.key, sha256=latest.sha256) if latest else None,
         }
     )
@@ -147,6 +148,11 @@ def _manifest(options: ArchiveOptions, outcome: Outcome, added: Counts, before: 
         requests=outcome.requests,
         retries=outcome.retries,
         ended=outcome.ended,
-        redaction=options.redaction.sha256 if options.redaction else None,
         **values,
     )
+
+
+def _redaction(options: ArchiveOptions, files: list[File]) -> str | None:
+    """The one policy that the whole day went through: a policy may have been switched on between two revisions."""
+    policies = {file.redaction for file in files} or {options.redaction.sha256 if options.redaction else None}
+    return policies.pop() if len(policies) == 1 else None

@@ -177,7 +177,7 @@ class _Run:
         """Reads into the spool and brings it into the store."""
         revision = (latest.manifest.revision if latest else 0) + 1
         policy = self.options.redaction
-        purpose = Purpose(revision, self.options.compression, policy.sha256 if policy else None)
+        purpose = Purpose(revision, self.options.compression, policy.keyed_sha256 if policy else None)
         day_over = self.span.end / SECOND + SETTLE_LAG
         not_before = day_over if started_at >= day_over else started_at - SETTLE_LAG
         if decision.due_since is not None:
@@ -260,7 +260,8 @@ class _Run:
     def _commit(
         self, spool: Spool, read: SpansRead, identity: Source, latest: StoredManifest | None, error: DeepsetError | None
     ) -> DayResult:
-        assembler = Assembler(self.store, self.source, self.day, spool, self.options.compression, ask=self._ask_for)
+        compression, policy = self.options.compression, self.options.redaction
+        assembler = Assembler(self.store, self.source, self.day, spool, compression, ask=self._ask_for, redaction=policy)
         decided_on = latest.manifest.revision if latest else 0
         for _ in range(20):
             assembled = assembler.run(latest.manifest if latest else None)

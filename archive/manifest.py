@@ -76,6 +76,8 @@ class File(_Part):
     """Hex, of the object's bytes."""
     first: str | None = None
     last: str | None = None
+    redaction: str | None = None
+    """SHA-256 of the redaction policy that all rows of the object went through; None where that is of none known."""
 
 
 class Previous(_Part):
@@ -135,7 +137,8 @@ class Manifest(_Part):
     ended: bool = False
     """True when the pipeline no longer exists: no day is expected after this one."""
     redaction: str | None = None
-    """SHA-256 of the redaction policy the rows went through, where there was one."""
+    """SHA-256 of the redaction policy that every row of the day went through; None where there is no such one. What each
+    object went through is said in `files`."""
     signature: str | None = None
     """HMAC-SHA256 (hex) of the manifest's bytes without this field, where manifests are signed."""
 

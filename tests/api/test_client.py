@@ -140,6 +140,20 @@ def test_a_list_that_never_ends_is_an_error(server: ScriptedServer, client: Deep
         client.pipelines("w")
 
 
+@pytest.mark.parametrize("fault", [
+    Fault(truncate=0.9), Fault(200, b'[{"message": "hunter2"}]'), Fault(200, b'"message": "hunter2", "log_id": "a"}]}'),
+    Fault(206, b'{"data": [{"message": "hunter2"}]}'), Fault(200, b'{"message": "hunter2", "log_id": "a"}')])
+def test_no_error_quotes_what_may_be_rows(platform: FakeDeepset, deepset: DeepsetClient, fault: Fault) -> None:
+    platform.add_rows("support", NAME, [row("2026-01-31T23:59:59.9Z", message="hunter2")])
+    platform.on_request = lambda _: fault
+    with pytest.raises(e.ResponseError, match="bytes may hold rows") as caught:
+        deepset.logs_page(SOURCE)
+    assert "hunter2" not in str(caught.value)
+    platform.on_request = lambda _: Fault(200, b'{"data": [{"message": "hunter2"}]}', "application/json")
+    with pytest.raises(e.ResponseError, match="bytes may hold rows"), deepset.logs_csv(SOURCE) as lines:
+        list(lines)
+
+
 def test_a_wrong_key_is_said_to_be_wrong(platform: FakeDeepset) -> None:
     with DeepsetClient("api_wrong-key", platform.url) as client:
         for ask in (client.workspaces, lambda: client.pipelines("support"), lambda: client.logs_page(SOURCE)):

@@ -206,6 +206,16 @@ def test_a_signed_revision_vouches_for_what_it_was_built_on(s3: S3Handle):
     assert bucket.found(end=DAY, signing_key=KEY) == []
 
 
+def test_a_policy_that_a_part_did_not_go_through_is_found(bucket: Bucket):
+    bucket.edit(manifest(2), redaction="a policy")
+    assert bucket.found(end=DAY) == [(MODIFIED, manifest(2))]
+
+
+def test_a_part_said_to_have_been_redacted_since_is_found(bucket: Bucket):
+    bucket.edit(manifest(3), files__0__redaction="a policy")
+    assert bucket.found(end=DAY) == [(MODIFIED, manifest(3))]
+
+
 def test_zstd_parts_in_several_frames_are_read(s3: S3Handle):
     bucket = Bucket(s3)
     put_day(bucket.store, PIPELINE, DAY, [[plain_rows(60)]], compression="zstd")
