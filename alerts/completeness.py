@@ -64,8 +64,8 @@ def oldest_unarchived(manifests: Sequence[Manifest]) -> int | None:
             starts = [parse_instant(gap.start) for gap in manifest.gaps if gap.reason != "before-first-run"]
             # Without a gap it was read to its end, only too soon for rows that become visible late.
             return min(starts, default=day_span(day).end)
-        day = _next_expected(day, days) if manifest.ended else day + timedelta(days=1)
-    return None if days[last].ended else day_span(last).end
+        day = _next_expected(day, days) if manifest.closes else day + timedelta(days=1)
+    return None if days[last].closes else day_span(last).end
 
 
 def describe_overdue(manifests: Sequence[Manifest], now: int) -> tuple[str, str] | None:

@@ -63,7 +63,7 @@ def check_notify(notify: str | None) -> None:
 
 def choose_sources(credentials: DeepsetCredentials, archive: LogArchive, workspace: str, names: list[str] | None,
                    indexes: Sequence[str] | None) -> list[LogSource]:
-    """The sources of a run: the pipelines named, or every one that is listed or was archived in the last days; the indexes.
+    """The sources of a run: the pipelines named, or every one that is listed or was archived and not closed yet; the indexes.
 
     A key that expires soon is warned of, on every run.
 
@@ -73,13 +73,16 @@ def choose_sources(credentials: DeepsetCredentials, archive: LogArchive, workspa
     """
     if warning := credentials.expiry_warning():
         get_run_logger().warning(warning)
-    listed, archived = list_pipelines(credentials, workspace), find_archived(archive, workspace)
-    known = list(dict.fromkeys([*listed, *archived]))
-    if names is not None:
-        _check_known(workspace, names, known)
-    chosen = [LogSource(workspace, name) for name in (known if names is None else names)]
+    chosen = list_pipelines(credentials, workspace)
+    if names is None:
+        chosen += find_archived(archive, workspace, chosen)
+    else:
+        if not set(names) <= set(chosen):
+            _check_known(workspace, names, chosen + find_archived(archive, workspace, chosen, closed=True))
+        chosen = names
     # Not looked up: the API has no list of indexes that is known of. One that does not exist is named when it is read.
-    return chosen + [LogSource(workspace, check_name(name, "index"), "index") for name in dict.fromkeys(indexes or ())]
+    return [*(LogSource(workspace, name) for name in chosen),
+            *(LogSource(workspace, check_name(name, "index"), "index") for name in dict.fromkeys(indexes or ()))]
 
 
 def _check_known(workspace: str, pipelines: Iterable[str], known: Sequence[str]) -> None:

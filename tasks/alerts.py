@@ -18,8 +18,9 @@ from ..alerts.transitions import Transition
 from ..alerts.window import WatchRules
 from ..api.models import PipelineLog
 from ..api.sources import LogSource
-from ..archive.chain import latest, list_days, read_part_rows
+from ..archive.chain import latest, list_days
 from ..archive.manifest import Manifest
+from ..archive.part_stream import read_part_rows
 from ..archive.store import S3Store
 from ..blocks import LogArchive
 from .events import emit
