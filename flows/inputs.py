@@ -11,6 +11,7 @@ from prefect.logging import get_run_logger
 from ..api.errors import InvalidInputError
 from ..api.sources import LogSource
 from ..api.urls import check_name
+from ..archive.errors import ManifestError
 from ..blocks import DeepsetCredentials, LogArchive
 from ..tasks.notify import load_notification_block
 from ..tasks.pipelines import list_pipelines
@@ -65,7 +66,7 @@ def choose_sources(credentials: DeepsetCredentials, archive: LogArchive, workspa
                    indexes: Sequence[str] | None) -> list[LogSource]:
     """The sources of a run: the pipelines named, or every one that is listed or was archived in the last days; the indexes.
 
-    A key that expires soon is warned of, on every run.
+    A key that expires soon is warned of, on every run. A manifest that cannot be read stops nothing here: planning names it.
 
     Raises:
         InvalidInputError: a name that is neither listed nor known to the archive.
@@ -73,13 +74,32 @@ def choose_sources(credentials: DeepsetCredentials, archive: LogArchive, workspa
     """
     if warning := credentials.expiry_warning():
         get_run_logger().warning(warning)
-    listed, archived = list_pipelines(credentials, workspace), find_archived(archive, workspace)
-    known = list(dict.fromkeys([*listed, *archived]))
-    if names is not None:
+    listed, archived = list_pipelines(credentials, workspace), _archived(archive, workspace)
+    known = list(dict.fromkeys([*listed, *(archived or ())]))
+    if names is not None and archived is not None:
         _check_known(workspace, names, known)
-    chosen = [LogSource(workspace, name) for name in (known if names is None else names)]
+    return _sources(workspace, known if names is None else names, indexes)
+
+
+def archived_sources(archive: LogArchive, workspace: str, names: list[str] | None,
+                     indexes: Sequence[str] | None) -> list[LogSource]:
+    """The sources of a run that cannot ask deepset: the pipelines named, or archived in the last days; the indexes."""
+    return _sources(workspace, _archived(archive, workspace) or () if names is None else names, indexes)
+
+
+def _sources(workspace: str, pipelines: Iterable[str], indexes: Sequence[str] | None) -> list[LogSource]:
     # Not looked up: the API has no list of indexes that is known of. One that does not exist is named when it is read.
-    return chosen + [LogSource(workspace, check_name(name, "index"), "index") for name in dict.fromkeys(indexes or ())]
+    named = [LogSource(workspace, check_name(name, "index"), "index") for name in dict.fromkeys(indexes or ())]
+    return [*(LogSource(workspace, name) for name in pipelines), *named]
+
+
+def _archived(archive: LogArchive, workspace: str) -> list[str] | None:
+    """The pipelines archived in the last days; None when a manifest cannot be read."""
+    try:
+        return find_archived(archive, workspace)
+    except ManifestError as error:
+        get_run_logger().error("Pipelines that are no longer listed may be left out of this run: %s", error)
+        return None
 
 
 def _check_known(workspace: str, pipelines: Iterable[str], known: Sequence[str]) -> None:
