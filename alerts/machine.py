@@ -5,7 +5,7 @@ The state that stands is that of the newest transition that is not late. From th
 - worse: a transition, when the verdict is worth a message (an empty day is not, except to a rule that watches for it);
 - the same: silence, unless a rule that looks for kinds found another kind;
 - better: a transition only when the day is whole; between `resolve_below` and the threshold the alert goes on;
-- FIRING and then a day with something missing: still FIRING, told once;
+- FIRING and then a day with something missing: still FIRING, told once until a whole day comes in between;
 - a day older than the newest judged: told once when it fires or something is missing; it resolves nothing, and what stands
   stays.
 """
@@ -29,7 +29,8 @@ class Step(NamedTuple):
     since: str = ""
 
 
-def decide(past: Iterable[Transition], verdict: Verdict, day: str, revision: int, newest: str = "") -> Step | None:
+def decide(past: Iterable[Transition], verdict: Verdict, day: str, revision: int, newest: str = "",
+           whole: str = "") -> Step | None:
     """The step that `verdict` on `day` calls for, or None.
 
     Args:
@@ -38,6 +39,7 @@ def decide(past: Iterable[Transition], verdict: Verdict, day: str, revision: int
         day: the UTC day, YYYY-MM-DD.
         revision: the manifest's; a verdict on an older revision than one already judged is stale.
         newest: the newest day known to have been judged already, where that is newer than the last transition.
+        whole: the newest whole day before `day`: what was missing earlier is no longer what stands.
     """
     standing: Transition | None = None
     as_of: Transition | None = None
@@ -56,17 +58,18 @@ def decide(past: Iterable[Transition], verdict: Verdict, day: str, revision: int
         return None
     if day < max(newest, standing.dt if standing else "") or any(transition.late for transition in told):
         return _late_step(as_of, told, verdict, day)
-    return _next_step(standing, told, verdict, day)
+    return _next_step(standing, told, verdict, day, whole)
 
 
-def _next_step(standing: Transition | None, told: list[Transition], verdict: Verdict, day: str) -> Step | None:
+def _next_step(standing: Transition | None, told: list[Transition], verdict: Verdict, day: str, whole: str) -> Step | None:
     now = standing.state if standing else State.OK
     since = standing.since if standing and now is not State.OK else ""
     if verdict.state.severity > now.severity:
         since = since or (day if verdict.state is State.FIRING else "")
         return Step(verdict.state, now, incomplete=verdict.incomplete, since=since) if verdict.opens else None
     if verdict.state is now or verdict.state is State.INCOMPLETE:  # the latter below FIRING: it fires on
-        fires_incomplete = now is State.FIRING and verdict.incomplete and not (standing and standing.incomplete)
+        known = standing is not None and standing.incomplete and whole < standing.dt
+        fires_incomplete = now is State.FIRING and verdict.incomplete and not known
         news = fires_incomplete or _other_kinds(told, verdict)
         return Step(now, now, incomplete=verdict.incomplete, since=since) if news else None
     # An alert that fired ends below `resolve_below`; one that never fired ends as soon as a day is whole.
