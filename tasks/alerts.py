@@ -75,7 +75,7 @@ def tell_alerts(archive: LogArchive, workspace: str, sources: list[LogSource], m
     problems = [str(problem) for problem in ledger.problems]
     if transitions and notify:
         delivery = _deliver(ledger, transitions, notify, archive, run_url)
-        problems += [f"The message was not sent, the next run sends it: {delivery.error}"] if delivery.error else []
+        problems += [f"The message was not sent, a later run sends it: {delivery.error}"] if delivery.error else []
     else:
         mark_sent(ledger, transitions, now=time.time())
     for problem in problems:
