@@ -9,6 +9,7 @@ from ..api.sources import LogSource
 from ..archive.keys import day_folder
 from ..archive.manifest import Manifest
 from .completeness import faults
+from .history import DryRun
 from .messages import title_of
 from .plot import data_uri, days_plot, hours_plot
 from .redact import inert, redact
@@ -61,6 +62,24 @@ def report(
     if links:
         sections.append(" · ".join(f"[{_md(name)}]({_url(url)})" for name, url in links.items() if url))
     return "\n\n".join(sections) + "\n"
+
+
+def dry_run_report(tried: Sequence[DryRun]) -> str:
+    """What rules would have done on archived days, as markdown: the noisiest first."""
+    if not tried:
+        return "No day is archived yet.\n"
+    noisiest = sorted(tried, key=lambda one: (-one.messages, -len(one.fired), one.source, one.rule))
+    messages = sum(one.messages for one in tried)
+    sources = len({one.source for one in tried})
+    lines = [f"**{_count(sources, 'pipeline')}: {_count(messages, 'message')} would have been sent.**", "",
+             "| pipeline | rule | fired | of days | incomplete | messages | on |",
+             "| --- | --- | ---: | ---: | ---: | ---: | --- |"]
+    lines += [f"| {_name(one.source)} | {_md(one.rule)} | {len(one.fired)} | {one.days} | {len(one.incomplete)} "
+              f"| {one.messages} | {one.fired_days()} |" for one in noisiest[:MAX_LINES]]
+    rest = noisiest[MAX_LINES:]
+    if rest:
+        lines.append(f"| and {len(rest):,} more | | | | | {sum(one.messages for one in rest):,} | |")
+    return "\n".join(lines) + "\n"
 
 
 def _worst_first(manifests: Sequence[Manifest]) -> list[Manifest]:

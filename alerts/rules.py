@@ -168,7 +168,7 @@ class NewException(BaseRule):
             more = f" and {len(kinds) - 3} more" if len(kinds) > 3 else ""
             detail = f"Not seen in {_days(len(past))} archived before: {', '.join(kinds[:3])}{more}."
         elif unseen:
-            detail = (f"Which of {_count(len(unseen), 'kind')} of exception is new cannot be told: {cut} of "
+            detail = (f"New or not cannot be told of {_count(len(unseen), 'kind')} of exception: {cut} of "
                       f"{_days(len(past))} archived before had more kinds than a manifest names.")
         else:
             detail = f"No new kind of exception against {_days(len(past))} archived before."

@@ -214,7 +214,8 @@ class _Desk:
             claim_id=uuid4().hex, number=self.series.last + 1, at=claim_time(self.now), source=source, rule=self.rule.name,
             rule_kind=self.rule.rule_kind, dt=day, state=step.state, previous=step.previous, late=step.late,
             incomplete=step.incomplete, since=step.since, value=verdict.value, threshold=verdict.threshold,
-            detail=verdict.detail, alerted=step.alerted, kinds=sorted(verdict.kinds), folder=day_folder(prefix, "jsonl", log_source, on))
+            detail=verdict.detail, alerted=step.alerted, kinds=sorted(verdict.kinds),
+            folder=day_folder(prefix, "jsonl", log_source, on))
         if manifest is None:
             return transition
         return transition.model_copy(update={

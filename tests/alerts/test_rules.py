@@ -61,8 +61,8 @@ def test_a_kind_is_not_called_new_against_a_day_that_had_more_kinds_than_a_manif
     for cut in (archived(1, exceptions=full), archived(1, exceptions={"E@app:1": 9}, other_exceptions=5)):
         verdict = evaluate(NewException(), today, [cut, archived(2)])
         assert (verdict.state, verdict.kinds) == (State.OK, frozenset())
-        assert verdict.detail == ("Which of 1 kind of exception is new cannot be told: 1 of 2 days archived before had more kinds "
-                                  "than a manifest names.")
+        assert verdict.detail == ("New or not cannot be told of 1 kind of exception: 1 of 2 days archived before had more "
+                                  "kinds than a manifest names.")
     assert evaluate(NewException(), today, [archived(1, exceptions=dict(list(full.items())[:99]))]).state is State.FIRING
 
 
