@@ -24,7 +24,7 @@ from ..api.errors import DeepsetError
 from ..api.sources import LogSource
 from ..api.times import SECOND
 from ..archive.keys import day_folder, manifest_key
-from ..archive.manifest import Manifest, Source
+from ..archive.manifest import ExceptionCount, Manifest, Source
 from ..archive.objects import ObjectStore
 from .completeness import describe_overdue, faults, is_whole
 from .events import Missing
@@ -32,7 +32,7 @@ from .ledger import Ledger, Series, claim_time, conflict
 from .machine import Step, decide
 from .messages import Message, compose, title_of
 from .redact import sample
-from .rules import BaseRule, Rules, newest_by_day, source_of
+from .rules import BaseRule, Rules, kind_name, newest_by_day, source_of
 from .transitions import Example, Transition
 from .verdicts import State, Verdict, evaluate, overdue
 
@@ -256,7 +256,8 @@ class _Desk:
             claim_id=uuid4().hex, number=self.series.last + 1, at=claim_time(self.now), source=source, rule=self.rule.name,
             rule_kind=self.rule.rule_kind, dt=day, state=step.state, previous=step.previous, late=step.late,
             incomplete=step.incomplete, since=step.since, value=verdict.value, threshold=verdict.threshold,
-            detail=verdict.detail, kinds=sorted(verdict.kinds), folder=day_folder(prefix, "jsonl", log_source, on))
+            detail=verdict.detail, alerted=step.alerted, kinds=sorted(verdict.kinds),
+            folder=day_folder(prefix, "jsonl", log_source, on))
         if manifest is None:
             return transition
         return transition.model_copy(update={
@@ -267,14 +268,16 @@ class _Desk:
             "manifest_key": manifest_key(prefix, log_source, on, manifest.revision) if manifest.revision else ""})
 
     def _examples(self, verdict: Verdict, manifest: Manifest) -> list[Example]:
-        """The commonest kinds, new ones before others."""
-        def is_known(kind: str) -> bool:
-            return not any(kind.startswith(new) for new in verdict.kinds)
+        """The commonest kinds, new ones before others; with a text the first, and the first that is nothing but its text."""
+        def is_known(one: ExceptionCount) -> bool:
+            return not any(kind_name(one.type, one.frame).startswith(new) for new in verdict.kinds)
 
-        ordered = sorted(manifest.exceptions, key=lambda one: (is_known(f"{one.type} at {one.frame}"), -one.count))
-        return [Example(type=one.type, frame=one.frame, count=one.count, log_id=one.log_id,
-                        text=self._text(manifest, one.log_id) if index == 0 else "")
-                for index, one in enumerate(ordered[:_EXAMPLES])]
+        plain = [ExceptionCount(type=f"{one.level} without exception", count=one.count, log_id=one.log_id)
+                 for one in manifest.plain_errors]
+        ordered = sorted([*manifest.exceptions, *plain], key=lambda one: (is_known(one), -one.count))[:_EXAMPLES]
+        shown = [ordered[0].log_id if ordered else "", next((one.log_id for one in ordered if one in plain), "")]
+        return [Example(type=sample(one.type), frame=sample(one.frame), count=one.count, log_id=one.log_id,
+                        text=self._text(manifest, one.log_id) if one.log_id in shown else "") for one in ordered]
 
     def _text(self, manifest: Manifest, log_id: str) -> str:
         try:

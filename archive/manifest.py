@@ -12,6 +12,11 @@ from ..api.times import day_of, parse_instant
 from .errors import ManifestError
 
 FORMAT_VERSION = 1
+MOST_KINDS = 100
+"""Of exceptions, in one manifest."""
+
+_OPTIONAL = ("other_exceptions", "plain_errors")
+"""Fields that a manifest has only where they say something."""
 
 Status = Literal["open", "sealed", "settled", "gap"]
 
@@ -109,6 +114,16 @@ class ExceptionCount(_Part):
     """One row that shows it."""
 
 
+class PlainErrors(_Part):
+    """Error rows that carry no exception: a logged message and nothing else."""
+
+    level: str
+    """In lower case."""
+    count: int
+    log_id: str = ""
+    """One of them."""
+
+
 class Manifest(_Part):
     """One revision of one day. Small: it grows with parts and gaps, not with rows."""
 
@@ -142,6 +157,11 @@ class Manifest(_Part):
     retries: int = 0
     exceptions: list[ExceptionCount] = Field(default_factory=list[ExceptionCount])
     """The commonest kinds first, at most 100."""
+    other_exceptions: int = 0
+    """Exceptions of kinds that the list has no room for. Where it is not 0, what a later revision says of a kind may be too
+    low by at most this many."""
+    plain_errors: list[PlainErrors] = Field(default_factory=list[PlainErrors])
+    """Error rows without any exception, the commonest level first."""
     files: list[File] = Field(default_factory=list[File])
     """Every object of the day, earlier revisions' included."""
     previous: Previous | None = None
@@ -176,9 +196,15 @@ class Manifest(_Part):
         """Whether nothing is due of the pipeline any more, unless it is there again."""
         return self.status != "open" and self.ends_on == date.fromisoformat(self.dt)
 
+    @property
+    def knows_all_kinds(self) -> bool:
+        """Whether `exceptions` names every kind of the day: of one that a cut list lacks, nothing is known."""
+        return not self.other_exceptions and len(self.exceptions) < MOST_KINDS
+
     def to_bytes(self) -> bytes:
-        """The bytes to store: the same manifest always gives the same ones."""
-        return (self.model_dump_json(indent=1) + "\n").encode()
+        """The bytes to store: the same manifest always gives the same ones, also one from before the optional fields."""
+        absent = {name for name in _OPTIONAL if not getattr(self, name)}
+        return (self.model_dump_json(indent=1, exclude=absent) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, body: bytes, key: str) -> Manifest:
