@@ -7,16 +7,21 @@ from datetime import date
 
 from ..api.sources import LogSource
 from ..archive.keys import day_folder
-from ..archive.manifest import Manifest
+from ..archive.manifest import ExceptionCount, Manifest
 from .completeness import faults
+from .history import DryRun
 from .messages import title_of
 from .plot import data_uri, days_plot, hours_plot
 from .redact import inert, redact
 from .rules import newest_by_day, source_of
 from .transitions import Transition
+from .verdicts import State
 
 MAX_LINES = 200
 """Of the table."""
+MAX_CHANGES = 50
+MAX_FAILED = 20
+"""Of what failed: one outage fails every pipeline, in the same words."""
 MAX_DETAILS = 6
 """Pipelines with plots."""
 _KINDS = 5
@@ -47,10 +52,10 @@ def report(
         failed: the name of what failed (a pipeline, a channel) -> one sentence.
         notes: more sentences worth a line each.
     """
-    days = _worst_first(manifests)
+    days = _worst_first(manifests, {one.log_source for one in transitions if one.state is State.FIRING})
     sections = [_summary(manifests, failed or {}, notes)]
     if transitions:
-        sections.append("## What changed\n\n" + "\n".join(_change(one) for one in transitions[:MAX_LINES]))
+        sections.append("## What changed\n\n" + _changes(transitions))
     if days:
         sections.append(_table(days))
     per_source = _days_by_source(days)
@@ -63,8 +68,28 @@ def report(
     return "\n\n".join(sections) + "\n"
 
 
-def _worst_first(manifests: Sequence[Manifest]) -> list[Manifest]:
-    return sorted(manifests, key=lambda one: (not faults(one), -one.errors, -one.rows, source_of(one), one.dt))
+def dry_run_report(tried: Sequence[DryRun]) -> str:
+    """What rules would have done on archived days, as markdown: the noisiest first."""
+    if not tried:
+        return "No day is archived yet.\n"
+    noisiest = sorted(tried, key=lambda one: (-one.messages, -len(one.fired), one.source, one.rule))
+    messages = sum(one.messages for one in tried)
+    sources = len({one.source for one in tried})
+    lines = [f"**{_count(sources, 'pipeline')}: {_count(messages, 'message')} would have been sent.**", "",
+             "| pipeline | rule | fired | of days | incomplete | messages | on |",
+             "| --- | --- | ---: | ---: | ---: | ---: | --- |"]
+    lines += [f"| {_name(one.source)} | {_md(one.rule)} | {len(one.fired)} | {one.days} | {len(one.incomplete)} "
+              f"| {one.messages} | {one.fired_days()} |" for one in noisiest[:MAX_LINES]]
+    rest = noisiest[MAX_LINES:]
+    if rest:
+        lines.append(f"| and {len(rest):,} more | | | | | {sum(one.messages for one in rest):,} | |")
+    return "\n".join(lines) + "\n"
+
+
+def _worst_first(manifests: Sequence[Manifest], firing: set[LogSource]) -> list[Manifest]:
+    """What lacks something, then what fires (perhaps by levels that are no errors), then what has many errors."""
+    return sorted(manifests, key=lambda one: (not faults(one), source_of(one) not in firing, -one.errors, -one.rows,
+                                              source_of(one), one.dt))
 
 
 def _days_by_source(days: Sequence[Manifest]) -> dict[LogSource, list[Manifest]]:
@@ -82,15 +107,22 @@ def _summary(manifests: Sequence[Manifest], failed: Mapping[str, str], notes: Se
     head = f"**{_count(pipelines, 'pipeline')}, {_count(len(manifests), 'day')}: {rows:,} rows, {errors:,} errors{share}.**"
     if incomplete:
         head += f" **{_count(incomplete, 'day')} with something missing.**"
-    lines = [f"- **{_md(name)} failed:** {_md(redact(reason), 500)}" for name, reason in list(failed.items())[:MAX_LINES]]
-    lines += [f"- {_md(note, 500)}" for note in notes[:MAX_LINES]]
+    lines = [f"- **{_md(name, 80)} failed:** {_md(redact(reason), 500)}" for name, reason in list(failed.items())[:MAX_FAILED]]
+    if len(failed) > MAX_FAILED:
+        lines.append(f"- ... and {len(failed) - MAX_FAILED:,} more failed; the run's log has each.")
+    lines += [f"- {_md(note, 500)}" for note in notes[:MAX_FAILED]]
+    if len(notes) > MAX_FAILED:
+        lines.append(f"- ... and {_count(len(notes) - MAX_FAILED, 'more note')}; the run's log has each.")
     if not manifests and not failed:
         lines.append("There was nothing to do.")
     return "\n\n".join([head, "\n".join(lines)]) if lines else head
 
 
-def _change(one: Transition) -> str:
-    return f"- **{title_of(one)}** {_md(one.source.pipeline)}, {one.dt}: {_md(one.detail, 500)}"
+def _changes(transitions: Sequence[Transition]) -> str:
+    lines = [f"- **{title_of(one)}** {_name(one.log_source)}, {one.dt}: {_md(one.detail, 300)}"
+             for one in transitions[:MAX_CHANGES]]
+    more = len(transitions) - MAX_CHANGES
+    return "\n".join([*lines, *([f"- ... and {_count(more, 'more change')}."] if more > 0 else [])])
 
 
 def _table(days: Sequence[Manifest]) -> str:
@@ -105,6 +137,7 @@ def _table(days: Sequence[Manifest]) -> str:
         rest = days[MAX_LINES:]
         lines.append(f"| and {_count(len(rest), 'day')} more | | {sum(one.rows for one in rest):,} "
                      f"| {sum(one.errors for one in rest):,} | | | |")
+    lines += ["", "Errors are rows of level critical, error or fatal. A rule that counts other levels names them."]
     return "\n".join(lines)
 
 
@@ -131,13 +164,19 @@ def _detail(source: LogSource, days: Sequence[Manifest], trend: Sequence[Manifes
 
 
 def _exceptions(manifest: Manifest) -> list[str]:
-    if not manifest.exceptions:
+    plain = [ExceptionCount(type=f"{one.level} without exception", count=one.count, log_id=one.log_id)
+             for one in manifest.plain_errors]
+    kinds = sorted([*manifest.exceptions, *plain], key=lambda one: -one.count)
+    if not kinds:
         return []
     lines = ["| exception | innermost frame | rows | one of them |", "| --- | --- | ---: | --- |"]
     lines += [f"| {_md(redact(one.type) or '(none)')} | {_md(redact(one.frame))} | {one.count:,} | {_md(one.log_id, 60)} |"
-              for one in manifest.exceptions[:_KINDS]]
-    more = len(manifest.exceptions) - _KINDS
-    return [*lines, "", *([f"and {more} more {'kind' if more == 1 else 'kinds'}", ""] if more > 0 else [])]
+              for one in kinds[:_KINDS]]
+    more = f"and {_count(len(kinds) - _KINDS, 'more kind')}" if len(kinds) > _KINDS else ""
+    if manifest.other_exceptions:
+        more += (f", and {_count(manifest.other_exceptions, 'exception')} of kinds that the manifest has no room for: a count "
+                 "may be higher than shown")
+    return [*lines, "", *([more, ""] if more else [])]
 
 
 def _missing(manifest: Manifest) -> str:

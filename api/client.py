@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Literal, Self
@@ -27,11 +27,12 @@ from .errors import (
 from .filters import build_filter, each, spellings
 from .learned import Learned
 from .models import Pipeline, PipelineLog, Workspace, parse_pipeline, parse_pipelines, parse_workspaces
+from .parameters import check_text, check_texts
 from .rows import Page, Row, decode_page
 from .sources import LogSource
 from .statuses import shown_instead
 from .stream import stream_rows
-from .times import Span, format_instant, to_instant
+from .times import SECOND, Span, format_instant, to_instant
 from .urls import DEFAULT_BASE_URL, check_name
 from .walk import MAX_LIMIT, Request, Walk
 
@@ -237,9 +238,9 @@ class DeepsetClient:
         source = LogSource(workspace, pipeline)
         _check(source)
         span = Span(to_instant(start, "start"), to_instant(end, "end"))
-        if span.start >= span.end:
-            raise InvalidInputError(f"`end` is not after `start`: {span}.", "Correct them.", str(source))
-        wanted_levels, wanted_origins = spellings(each(levels)), each(origins)
+        self.check_span(source, span)
+        check_text(filter, "filter")
+        wanted_levels, wanted_origins = spellings(each(check_texts(levels, "levels"))), each(check_texts(origins, "origins"))
         streams = [
             self._stream(source, span, level, origin, query)
             for level in wanted_levels or [None] for origin in wanted_origins or [None]
@@ -247,14 +248,36 @@ class DeepsetClient:
         ]
         return streams[0] if len(streams) == 1 else _merged(streams)
 
+    def check_span(self, source: LogSource, span: Span) -> None:
+        """Refuses a span that can hold no rows. Where it begins after now by this machine's clock, the API's is asked for.
+
+        Raises:
+            InvalidInputError: `end` is not after `start`, or `start` lies in the future.
+        """
+        if span.start >= span.end:
+            raise InvalidInputError(f"`end` is not after `start`: {span}.", "Correct them.", str(source))
+        if span.start < self._clock() * SECOND:
+            return
+        if self.clock_skew is None:
+            with suppress(NoLogsError):
+                self.logs_page(source, limit=1)
+        now = int(self._clock() - (self.clock_skew or 0) + 1) * SECOND  # the skew is good to a second
+        if span.start > now:
+            raise InvalidInputError(f"`start` lies in the future: {span}, and it is {format_instant(now)} now.",
+                                    "Give a time that has come.", str(source))
+
     def _stream(self, source: LogSource, span: Span, level: str | None, origin: str | None, query: str | None) -> Iterator[Row]:
         """The rows of one spelling; a server that ignores the filter, or compares without case, cannot add others' rows."""
         def fetch(request: Request) -> Page:
             return self.logs_page(source, after=request.after, limit=request.limit, filter=request.filter)
 
-        found = stream_rows(Walk(span, Learned(), query), fetch, str(source), now=self._clock, sleep=self._sleep)
+        found = stream_rows(Walk(span, Learned(), query), fetch, str(source), now=self._server_time, sleep=self._sleep)
         return (row for row in found if (level is None or row.level == level)
                 and (origin is None or row.origin.lower() == origin.lower()))
+
+    def _server_time(self) -> float:
+        """Seconds since 1970 by the API's clock, as far as it told: what is still shown is judged by that one."""
+        return self._clock() - (self.clock_skew or 0.0)
 
     def _described(self, source: LogSource) -> Pipeline:
         with self._placed(lambda: str(source)):

@@ -29,6 +29,8 @@ CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 200.0
 """Seconds without a byte. The server gives up at about 180 and says so with a 504, which a shorter clock would never see."""
 _MAX_REDIRECTS = 5
+_KEY_LENGTH = 8
+"""A shorter text is no key that anybody has; it may well be part of an address."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TIMEOUT = httpx.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT, write=READ_TIMEOUT, pool=READ_TIMEOUT).as_dict()
 _ERROR_BODY = 64 * 1024
@@ -66,6 +68,8 @@ class Connection:
         if max_connections < 1:
             raise InvalidInputError(f"`max_connections` is {max_connections}.", "Give at least 1.")
         key = clean_key(api_key)
+        if len(key) >= _KEY_LENGTH and key.lower() in str(base_url).lower():
+            raise InvalidInputError("The base URL holds the API key.", "Give the API's address alone.")
         self.url: Final[ApiUrl] = parse_base_url(base_url)
         self.redact: Final = redactor(key)
         # Tells keys apart and gives nothing away: a spool on disk is found by it.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -23,19 +23,22 @@ from .compression import CONTENT_TYPES, Compression, compress
 from .counts import Counts, total
 from .errors import ArchiveError, PartError, RedactionError
 from .keys import part_key
+from .leftovers import next_number
 from .manifest import File, Manifest
 from .objects import ObjectStore
 from .part_merge import OrderedPart, merge_parts
 from .part_stream import read_part_rows
 from .redaction import RedactionPolicy
-from .spans import join_spans
+from .spans import join_spans, subtract_spans
 from .spool import Spool
 from .spool_folder import disk_error
 
 LARGEST_PART = 256 * 1024 * 1024
 _BATCH = 1024 * 1024
-_MOST_LACKING = 1000
-"""Rows of a part that a read made at about the same time may lack; more than that are no late rows."""
+_MOST_LACKING = 20_000
+"""Rows of a part that a read may lack and that are asked for once more, so that memory stays bounded."""
+_FEW = 100
+"""So many rows are asked for one by one; more of them by the quarter of an hour."""
 
 
 class Assembled(NamedTuple):
@@ -60,6 +63,7 @@ class Assembler:
         largest: bytes of a part, compressed, at most.
         ask: gives the rows of some stretches as the platform shows them now; None where it cannot be asked.
         redaction: the policy that the spool's rows went through.
+        seen: where a row that was not read must be shown by now to be believed; None for what the spool proves.
     """
 
     def __init__(
@@ -70,8 +74,9 @@ class Assembler:
         spool: Spool,
         compression: Compression,
         largest: int = LARGEST_PART,
-        ask: Callable[[list[Span]], list[Row]] | None = None,
+        ask: Callable[[list[Span]], Iterable[Row]] | None = None,
         redaction: RedactionPolicy | None = None,
+        seen: list[Span] | None = None,
     ) -> None:
         self._store = store
         self._source = source
@@ -86,12 +91,12 @@ class Assembler:
         """The parts that this run made by joining slices, ..."""
         self._slices_joined = 0
         """... and how many of the spool's slices are in them."""
+        self._seen = subtract_spans(spool.covered, [doubt.span for doubt in spool.doubts]) if seen is None else seen
 
     def run(self, latest: Manifest | None) -> Assembled:
         """Writes what is missing after `latest`; parts written by an earlier call are found again and adopted."""
         committed = [file for file in latest.files if file.format == "jsonl"] if latest else []
-        numbers = [int(file.key.rpartition("part-")[2].split(".")[0]) for file in committed]
-        number = max(numbers, default=0) + 1
+        number = next_number(latest)
         self._joined, self._slices_joined = [], 0
         adopted: list[File] = []
         adopted_counts: list[Counts] = []
@@ -133,7 +138,6 @@ class Assembler:
 
     def _adopt(self, key: str, known: list[File]) -> tuple[File, Counts] | None:
         """The part as a file of this day, when nothing that was read contradicts it; None when it is foreign."""
-        read = self._spool.covered
         counts = Counts()
         batch: list[Row] = []
         mine, others = _Cursor(self._rows()), _Cursor(self._archived(known))
@@ -148,7 +152,7 @@ class Assembler:
                 was_read = mine.has(at)
                 if others.has(at) or not self._went_through(row, mine.row):
                     return None
-                if not was_read and any(span.start <= row.logged_at < span.end for span in read):
+                if not was_read and any(span.start <= row.logged_at < span.end for span in self._seen):
                     lacking.add(at)
                     if len(lacking) > _MOST_LACKING:
                         return None
@@ -174,9 +178,12 @@ class Assembler:
             return True
         if self._ask is None:
             return False
-        seconds = [at // SECOND * SECOND for at, _ in lacking]
-        rows = self._ask(join_spans(Span(second, second + SECOND) for second in seconds))
-        return lacking <= {(row.logged_at, row.log_id) for row in rows}
+        step = SECOND if len(lacking) <= _FEW else 900 * SECOND
+        stretches = join_spans(Span(at // step * step, at // step * step + step) for at, _ in lacking)
+        missing = set(lacking)
+        for row in self._ask(stretches):
+            missing.discard((row.logged_at, row.log_id))
+        return not missing
 
     def _hash(self, key: str) -> tuple[int, str]:
         stream = self._store.open(key)

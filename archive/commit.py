@@ -37,7 +37,8 @@ class Outcome(NamedTuple):
     decided_on: int
     """The newest revision when the read was decided on, 0 for none."""
     holes: list[Hole]
-    ended: bool
+    ended_at: str | None
+    """When the pipeline was first found to be gone."""
     ties: list[Doubt]
     """Ties in those holes."""
     repeats: int
@@ -109,11 +110,11 @@ def status_of(outcome: Outcome, before: Manifest | None, new_rows: int, now: flo
 
 
 def _says_something_new(before: Manifest, status: Status, outcome: Outcome, assembled: Assembled) -> bool:
-    if assembled.files or outcome.ended != before.ended:
+    if assembled.files or (outcome.ended_at is not None) != before.ended:
         return True
     if before.status == "settled" or (before.status == "sealed" and status == "sealed"):
         return False
-    gaps = [gap_of(hole, format_instant) for hole in outcome.holes]
+    gaps = [gap_of(hole) for hole in outcome.holes]
     if before.status == "open" and status == "open" and outcome.started_at * 1e9 > parse_instant(before.read_at):
         return True  # less of the day's end is left to be read again
     return status != before.status or gaps != before.gaps
@@ -144,10 +145,11 @@ def _manifest(options: ArchiveOptions, outcome: Outcome, added: Counts, before: 
         unresolved_ties=[
             Tie(start=format_instant(tie.start), end=format_instant(tie.end), rows=tie.rows) for tie in outcome.ties
         ],
-        gaps=[gap_of(hole, format_instant) for hole in outcome.holes],
+        gaps=[gap_of(hole) for hole in outcome.holes],
         requests=outcome.requests,
         retries=outcome.retries,
-        ended=outcome.ended,
+        ended=outcome.ended_at is not None,
+        ended_at=outcome.ended_at,
         **values,
     )
 

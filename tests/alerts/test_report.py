@@ -11,7 +11,7 @@ import pytest
 from prefect_deepset.alerts.ledger import Ledger
 from prefect_deepset.alerts.plot import data_uri, days_plot, hours_plot
 from prefect_deepset.alerts.report import report
-from prefect_deepset.alerts.rules import RuleSet
+from prefect_deepset.alerts.rules import ErrorCount, RuleSet
 from prefect_deepset.alerts.state import claim_transitions
 from prefect_deepset.api.sources import LogSource
 
@@ -58,6 +58,29 @@ def test_a_report_stays_some_kilobytes_however_large_the_run():
     year = [archived(day) for day in range(1, 366)]
     trend = {LogSource("default", f"pipeline-{index}"): year for index in range(500)}
     assert len(report(days, trend)) < 100_000
+
+
+def test_an_outage_of_every_pipeline_is_a_short_report():
+    failed = {f"pipeline-{index}": "It answered 504. " * 30 for index in range(400)}
+    text = report([], failed=failed, notes=["A claim was lost. " * 30] * 400)
+    assert len(text) < 25_000
+    assert "- ... and 380 more failed; the run's log has each." in text
+
+
+def test_what_fires_by_levels_of_its_own_comes_first_and_the_report_says_what_errors_are():
+    days = [archived(3, errors=25), archived(3, pipeline="warned", levels={"Warning": 300, "info": 700})]
+    rules = RuleSet(rules=(ErrorCount(threshold=100, levels=frozenset({"warning"})),))
+    changed = claim_transitions(Ledger(MemoryStore(), "default"), rules, days, now=clock(4))
+    text = report(days, transitions=changed)
+    assert "- **FIRING** warned, 2026-01-03: 300 rows of level warning of 1,000; the threshold is 100." in text
+    assert text.index("| warned |") < text.index("| chat |")
+    assert "Errors are rows of level critical, error or fatal. A rule that counts other levels names them." in text
+
+
+def test_error_rows_without_an_exception_are_in_the_report_with_one_of_them():
+    text = report([archived(1, errors=500, exceptions={"KeyError@a:1": 29}, plain_errors={"error": 471}, other_exceptions=7)])
+    assert "| error without exception |  | 471 | error-row |\n| KeyError | a:1 | 29 | row-of-0 |" in text
+    assert "7 exceptions of kinds that the manifest has no room for" in text
 
 
 def test_names_and_exceptions_are_text_and_not_markup():

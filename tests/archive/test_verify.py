@@ -110,7 +110,7 @@ def test_several_damages_are_all_found(bucket: Bucket):
 
 def test_a_part_and_its_manifest_that_both_changed_are_both_named(bucket: Bucket):
     flip(bucket, LONE_PART)
-    bucket.edit(LONE, span__start="x")
+    bucket.edit(LONE, span__start="2026-03-17T12:00:00Z")
     day = verify_day(bucket.store, PIPELINE, FOURTH_DAY)
     assert (day.parts_valid, day.parts, day.rows) == (0, 1, 0)
 
