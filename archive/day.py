@@ -124,13 +124,20 @@ def archive_day(
     identity = identify(client, source, archived, run.is_known, run.budget, sleep)
     if decision.if_back and identity.gone and latest is not None:
         return DayResult(latest.manifest, latest.key, committed=False)
-    if identity.gone and latest is None and newest is not None and _ended_before(newest.manifest, day):
-        return DayResult(newest.manifest, newest.key, committed=False)
+    ended = newest if latest is None and newest is not None and _ended_before(newest.manifest, day) else None
+    if identity.gone and ended is not None:
+        return DayResult(ended.manifest, ended.key, committed=False)
     if identity.gone:
         run.gone_at = started_at
     ids = (archived.pipeline_id, identity.source.pipeline_id) if archived and (latest or newest) else (None, None)
     run.made_again = None not in ids and ids[0] != ids[1]
-    return run.read_and_commit(latest, decision, identity.source, started_at, spool_root or default_root(), commit_partial)
+    run.had_ended = ended is not None
+    try:
+        return run.read_and_commit(latest, decision, identity.source, started_at, spool_root or default_root(), commit_partial)
+    except PipelineNotFoundError:
+        if ended is None:
+            raise
+        return DayResult(ended.manifest, ended.key, committed=False)  # an index: that it is gone still shows when it is read
 
 
 def _neighbour(store: ObjectStore, source: LogSource) -> StoredManifest | None:
@@ -174,6 +181,8 @@ class _Run:
         """When the pipeline was found to exist no longer."""
         self.made_again = False
         """Whether the archive knows another pipeline under this name."""
+        self.had_ended = False
+        """Whether the archive knows that there was nothing of this name any more before the day."""
 
     def is_known(self) -> bool:
         """Whether this day or an earlier one of the source was archived: then it may have ended, and is no wrong name."""
@@ -246,7 +255,7 @@ class _Run:
                 if self.progress is not None:
                     self.progress(Progress(rows, read.tally.requests, read.tally.retries, covered / total))
         except PipelineNotFoundError as error:
-            if self.gone_at is None and (self.source.kind == "pipeline" or not self.is_known()):
+            if self.gone_at is None and (self.source.kind == "pipeline" or self.had_ended or not self.is_known()):
                 raise
             self.gone_at = self.gone_at or self.now()
             read.give_up(wanted, error)

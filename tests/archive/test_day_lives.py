@@ -280,6 +280,13 @@ def test_an_index_is_archived_like_a_pipeline_and_closed_when_it_is_gone(runs: R
     runs.server._thing("support", "docs", "index").deleted = True  # the fake has no public way to delete an index
     manifest = runs.at("2026-03-16T06:45:00Z", date(2026, 3, 15))
     assert (manifest.status, manifest.ended, gaps(manifest)[0][2]) == ("gap", True, "pipeline-gone")
+    last = runs.at("2026-03-17T06:45:00Z", date(2026, 3, 16))  # found gone in the course of it
+    before = runs.keys()
+    for day in (18, 19):
+        assert runs.at(f"2026-03-{day}T06:45:00Z", date(2026, 3, day - 1)) == last
+    assert runs.keys() == before
+    runs.server.add_index("support", "docs", even_day("2026-03-19T00:00:00Z", 15))  # there again
+    assert runs.at("2026-03-20T06:45:00Z", date(2026, 3, 19)).rows == 15
 
 
 # -- retention ------------------------------------------------------------------------------------------------------------
