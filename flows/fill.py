@@ -14,12 +14,12 @@ from ..blocks import LogArchive
 from ..tasks.fill import fill_day, find_archived_days
 from ..tasks.plan import label
 from .day_runs import day_runner, run_name
-from .inputs import check_names, check_range
+from .inputs import check_indexes, check_names, check_range
 
 
 @flow(name="fill-formats", flow_run_name=run_name, task_runner=day_runner)
 def fill_formats(archive: LogArchive, workspace: str, pipelines: list[str] | None = None, start: date | None = None,
-                 end: date | None = None) -> list[Manifest]:
+                 end: date | None = None, indexes: list[str] | None = None) -> list[Manifest]:
     """Gives archived days the formats that the archive block names and they lack. Made from the archive, not from deepset.
 
     Returns the newest manifest of each day.
@@ -27,21 +27,22 @@ def fill_formats(archive: LogArchive, workspace: str, pipelines: list[str] | Non
     Args:
         archive: The archive, with csv or parquet among its formats.
         workspace: The workspace's name.
-        pipelines: Names; without any, every pipeline and index that was ever archived.
+        pipelines: Names; without any, and without indexes, every pipeline and index that was ever archived.
         start: The first UTC day; without it, the first one archived.
         end: The last UTC day; without it, the last one archived.
+        indexes: Names of indexes.
 
     Raises:
-        InvalidInputError: a parameter is wrong, or the archive keeps jsonl alone; nothing was written.
+        InvalidInputError: a parameter is wrong, nothing is archived under a name, or the archive keeps jsonl alone; nothing was
+            written.
         ArchiveError: some days could not be filled; each is named.
     """
-    names = check_names(workspace, pipelines)
+    names, index_names = check_names(workspace, pipelines), check_indexes(indexes)
     check_range(start or date.min, end or start or date.min)
     if archive.formats == ["jsonl"]:
         raise InvalidInputError("The archive keeps jsonl alone.", "Add csv or parquet to the block's formats first.")
     require_formats(archive.formats)
-    days = [(source, day) for source, day in find_archived_days(archive, workspace, start, end)
-            if names is None or source.name in names]
+    days = find_archived_days(archive, workspace, start, end, names, index_names)
     get_run_logger().info("Workspace %s: %d archived days.", workspace, len(days))
     submitted = [(source, day, fill_day.submit(archive, source, day)) for source, day in days]
     manifests: list[Manifest] = []

@@ -31,6 +31,15 @@ def check_names(workspace: str, pipelines: Sequence[str] | None) -> list[str] | 
     return [check_name(name, "pipeline") for name in dict.fromkeys(pipelines)]
 
 
+def check_indexes(indexes: Sequence[str] | None) -> list[str] | None:
+    """The same for indexes, where nothing else is read with them."""
+    if indexes is None:
+        return None
+    if not indexes:
+        raise InvalidInputError("`indexes` is empty.", "Name indexes, or leave it out.")
+    return [check_name(name, "index") for name in dict.fromkeys(indexes)]
+
+
 def check_day(day: date | None, name: str = "day") -> None:
     """Raises `InvalidInputError` for a day that has not begun (in UTC); `name` is the parameter's."""
     today = datetime.now(UTC).date()

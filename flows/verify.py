@@ -13,14 +13,14 @@ from ..archive.verdicts import ArchiveVerdict, Finding
 from ..blocks import LogArchive
 from ..tasks.report import artifact_key
 from ..tasks.verify import verify_days
-from .inputs import check_names
+from .inputs import check_indexes, check_names
 
 _SHOWN = 200
 
 
 @flow(name="verify-archive")
 def verify_archive(archive: LogArchive, workspace: str, pipelines: list[str] | None = None, start: date | None = None,
-                   end: date | None = None) -> ArchiveVerdict:
+                   end: date | None = None, indexes: list[str] | None = None) -> ArchiveVerdict:
     """Verifies an archive: every manifest, every part, row by row. Fails when anything is wrong.
 
     A gap that the archive itself records is told, but is not wrong.
@@ -28,15 +28,16 @@ def verify_archive(archive: LogArchive, workspace: str, pipelines: list[str] | N
     Args:
         archive: What to verify.
         workspace: The workspace's name.
-        pipelines: Names; without any, every pipeline and index that was ever archived.
+        pipelines: Names; without any, and without indexes, every pipeline and index that was ever archived.
         start: The first UTC day; without it, the first one archived.
         end: The last UTC day; without it, the last one that is over.
+        indexes: Names of indexes.
 
     Raises:
         InvalidInputError: a parameter is wrong.
         VerificationError: something is wrong; the report has all of it.
     """
-    verdict = verify_days(archive, workspace, check_names(workspace, pipelines), start, end)
+    verdict = verify_days(archive, workspace, check_names(workspace, pipelines), start, end, check_indexes(indexes))
     get_run_logger().info("%s", verdict.summary)
     create_markdown_artifact(_report(verdict), key=artifact_key(workspace, "verification"),
                              description=f"Verification of the archive of workspace {workspace}.")

@@ -6,24 +6,33 @@ from datetime import date
 
 from prefect import task
 
+from ..api.errors import InvalidInputError
 from ..api.sources import LogSource
 from ..archive.chain import archived_sources, list_days
 from ..archive.fill import fill_format
 from ..archive.manifest import Manifest
 from ..blocks import LogArchive
+from .plan import label, named_sources
 from .retries import RETRIED
 
 
 @task(task_run_name="find-archived-days-{workspace}", **RETRIED)
-def find_archived_days(archive: LogArchive, workspace: str, start: date | None,
-                       end: date | None) -> list[tuple[LogSource, date]]:
-    """Every archived day of the workspace's pipelines and indexes, both ends included; None for no end.
+def find_archived_days(archive: LogArchive, workspace: str, start: date | None, end: date | None,
+                       pipelines: list[str] | None = None, indexes: list[str] | None = None) -> list[tuple[LogSource, date]]:
+    """Every archived day of the pipelines and indexes that are named, or of all, both ends included; None for no end.
 
     Raises:
+        InvalidInputError: nothing is archived of one of them; lists what is known.
         ArchiveError: the store cannot be read.
     """
     store = archive.get_store()
-    return [(source, day) for source in archived_sources(store, workspace) for day in list_days(store, source)
+    known = archived_sources(store, workspace)
+    named = named_sources(workspace, pipelines, indexes)
+    sources = known if named is None else [LogSource(workspace, one) if isinstance(one, str) else one for one in named]
+    if unknown := [source for source in sources if source not in known]:
+        raise InvalidInputError(f"Nothing is archived of {', '.join(map(label, unknown))}.",
+                                f"Known here: {', '.join(map(label, known)) or 'none'}.", f"workspace {workspace!r}")
+    return [(source, day) for source in sources for day in list_days(store, source)
             if (start is None or start <= day) and (end is None or day <= end)]
 
 

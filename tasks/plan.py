@@ -32,6 +32,15 @@ def label(source: LogSource) -> str:
     return source.name if source.kind == "pipeline" else f"index {source.name}"
 
 
+def named_sources(workspace: str, pipelines: Sequence[str] | None,
+                  indexes: Sequence[str] | None) -> Sequence[str | LogSource] | None:
+    """What is named, an index as a source; None where nothing is: then all that is archived is meant."""
+    if indexes is None:
+        return pipelines
+    named = [pipelines] if isinstance(pipelines, str) else pipelines or ()
+    return [*named, *(LogSource(workspace, name, "index") for name in indexes)]
+
+
 class Failure(NamedTuple):
     """What went wrong with one pipeline, or one day of it."""
 

@@ -13,24 +13,26 @@ from ..api.parameters import check_count
 from ..archive.read_back import as_arrow, as_models, as_pandas, read_rows
 from ..blocks import LogArchive
 from .logs import MAX_ROWS
+from .plan import named_sources
 from .retries import RETRIED
 
 
 @task(task_run_name="read-archived-logs-{workspace}-{start}", **RETRIED)
 def read_archived_logs(archive: LogArchive, workspace: str, start: date, end: date, pipelines: list[str] | None = None,
                        levels: list[str] | None = None, as_: Literal["models", "arrow", "pandas"] = "models",
-                       max_rows: int = MAX_ROWS) -> Any:
+                       max_rows: int = MAX_ROWS, indexes: list[str] | None = None) -> Any:
     """Archived rows of a range of days, pipeline after pipeline, each in order of time. deepset is not asked.
 
     Args:
         archive: where they are.
         workspace: its name.
         start, end: UTC days, both included.
-        pipelines: names; None for every pipeline ever archived.
+        pipelines: names; None for every pipeline ever archived, or with `indexes` for none.
         levels: such as ``["error"]``, any case; None for all.
         as_: ``models`` for a list of `PipelineLog`; ``arrow`` and ``pandas`` for a table with the archive's columns (they
             need the ``parquet`` extra).
         max_rows: more rows than this are an error, since they would all be in memory.
+        indexes: names of indexes.
 
     Raises:
         TooManyRowsError: there are more rows than `max_rows`; nothing is cut off silently.
@@ -38,7 +40,8 @@ def read_archived_logs(archive: LogArchive, workspace: str, start: date, end: da
         ArchiveError: the archive cannot be read, or is not what it should be.
     """
     check_count(max_rows, "max_rows")
-    rows = list(islice(read_rows(archive.get_store(), workspace, start, end, pipelines, levels), max_rows + 1))
+    sources = named_sources(workspace, pipelines, indexes)
+    rows = list(islice(read_rows(archive.get_store(), workspace, start, end, sources, levels), max_rows + 1))
     if len(rows) > max_rows:
         raise TooManyRowsError(f"There are more than {max_rows} archived rows.",
                                "Give fewer days, pipelines or levels, or a higher `max_rows`; or read the bucket with DuckDB.",

@@ -104,6 +104,24 @@ def test_archived_rows_are_read_back_by_day_pipeline_and_level(deepset: FakeDeep
         read_archived_logs(archive, "w", YESTERDAY, YESTERDAY, max_rows=121)
 
 
+def test_an_index_is_named_apart_and_a_name_that_nothing_is_known_of_is_refused(
+    deepset: FakeDeepset, credentials: DeepsetCredentials, archive: LogArchive
+):
+    fill(deepset, "docs")
+    deepset.add_index("w", "docs", even_day(f"{YESTERDAY}T00:00:00Z", 30, seed=7))
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY, indexes=["docs"])
+    assert verify_day(archive, "w", "docs", YESTERDAY, kind="index").rows == 30
+    assert verify_archive(archive, "w", indexes=["docs"]).rows == 30
+    assert verify_archive(archive, "w", ["docs"], indexes=["docs"]).rows == 150
+    assert len(read_archived_logs(archive, "w", YESTERDAY, YESTERDAY, indexes=["docs"])) == 30
+    assert len(read_archived_logs(archive, "w", YESTERDAY, YESTERDAY, ["docs"])) == 120
+    tables = archive.model_copy(update={"formats": ["jsonl", "csv"]})
+    with pytest.raises(InvalidInputError, match=r"of typo, index dcos\. .*Known here: index docs, docs\."):
+        fill_formats(tables, "w", ["typo", "docs"], indexes=["dcos"])
+    [manifest] = fill_formats(tables, "w", indexes=["docs"])
+    assert (manifest.source.kind, [file.format for file in manifest.files]) == ("index", ["jsonl", "csv"])
+
+
 def test_redacted_and_signed_archives_verify(s3: S3Handle, deepset: FakeDeepset, credentials: DeepsetCredentials,
                                             archive: LogArchive):
     deepset.add_pipeline("w", "chat", [row(f"{YESTERDAY}T01:00:00Z", message="mail jane.doe@example.com now")])
