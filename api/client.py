@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Literal, Self
@@ -61,6 +61,7 @@ class DeepsetClient:
         max_connections: how many requests can be under way at once; a further one waits.
         clock: seconds since 1970 by this machine.
         sleep: pauses between the tries of `logs` and `rows`.
+        gate: entered around every request, such as a rate limit that others share. Not together with a `Budget` that has one.
 
     Raises:
         InvalidInputError: a key or URL that cannot be used. Nothing was asked.
@@ -68,10 +69,12 @@ class DeepsetClient:
 
     def __init__(self, api_key: str | Secret, base_url: str = DEFAULT_BASE_URL, *, transport: httpx.BaseTransport | None = None,
                  max_connections: int = 32, clock: Callable[[], float] = time.time,
-                 sleep: Callable[[float], None] = time.sleep) -> None:
+                 sleep: Callable[[float], None] = time.sleep,
+                 gate: Callable[[], AbstractContextManager[object]] | None = None) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._connection = Connection(api_key, base_url, transport=transport, max_connections=max_connections, clock=clock)
+        self._connection = Connection(api_key, base_url, transport=transport, max_connections=max_connections, clock=clock,
+                                      gate=gate)
 
     def __repr__(self) -> str:
         return f"DeepsetClient({self.host!r})"

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -58,13 +58,15 @@ class Connection:
         transport: what carries the requests instead of the network.
         max_connections: how many requests for JSON can be under way at once; a further one waits.
         clock: seconds since 1970 by this machine.
+        gate: entered around every request, such as a rate limit that others share; None for none.
 
     Raises:
         InvalidInputError: a key or URL that cannot be used.
     """
 
     def __init__(self, api_key: str | Secret, base_url: str, *, transport: httpx.BaseTransport | None = None,
-                 max_connections: int = 32, clock: Callable[[], float] = time.time) -> None:
+                 max_connections: int = 32, clock: Callable[[], float] = time.time,
+                 gate: Callable[[], AbstractContextManager[object]] | None = None) -> None:
         if max_connections < 1:
             raise InvalidInputError(f"`max_connections` is {max_connections}.", "Give at least 1.")
         key = clean_key(api_key)
@@ -76,6 +78,7 @@ class Connection:
         self.key_hash: Final = hashlib.sha256(b"prefect-deepset\x00" + key.encode()).hexdigest()[:16]
         self._expiry: Final = expiry(key)
         self._clock: Final = clock
+        self._gate: Final = gate or nullcontext
         self._json: Final = _headers(key, "application/json")
         self._csv: Final = _headers(key, "text/csv")
         self._transport: Final = transport if transport is not None else _make_transport(self.url)
@@ -112,7 +115,7 @@ class Connection:
         Raises:
             ApiError: the one that the failure is.
         """
-        with self._places, self._answer(target, self._json, where) as response:
+        with self._gate(), self._places, self._answer(target, self._json, where) as response:
             return self._body(response, where)
 
     @contextmanager
@@ -123,7 +126,7 @@ class Connection:
             ResponseError: it is labelled as something other than CSV or plain text.
             ApiError: as `get`, also while the pieces are read.
         """
-        with self._answer(target, self._csv, where) as response:
+        with self._gate(), self._answer(target, self._csv, where) as response:
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if kind not in {"text/csv", "application/csv", "text/plain", "application/octet-stream", ""}:
                 said = shown_instead(self._body(response, where), self.redact)

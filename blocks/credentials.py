@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -79,9 +81,13 @@ class DeepsetCredentials(CredentialsBlock):
         parse_base_url(value)
         return value.strip()
 
-    def get_client(self) -> DeepsetClient:
-        """A new client; use it as a context manager. It is thread-safe, and never a field: it does not pickle."""
-        return DeepsetClient(self.api_key, self.base_url)
+    def get_client(self, gate: Callable[[], AbstractContextManager[object]] | None = None) -> DeepsetClient:
+        """A new client; use it as a context manager. It is thread-safe, and never a field: it does not pickle.
+
+        Args:
+            gate: entered around every request. The tasks give one that waits for the limit above.
+        """
+        return DeepsetClient(self.api_key, self.base_url, gate=gate)
 
     def expires_at(self) -> datetime | None:
         """When the key expires (UTC), or None where the key does not say."""

@@ -10,7 +10,19 @@ from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency, rate_limit
 from prefect.exceptions import ObjectNotFound
 
+from ..api.client import DeepsetClient
 from ..api.errors import InvalidInputError
+from ..blocks import DeepsetCredentials
+
+
+def limited_client(credentials: DeepsetCredentials) -> DeepsetClient:
+    """A client whose every request takes a slot of the limit that the credentials name: for what asks without a `Budget`.
+
+    Raises:
+        InvalidInputError: there is no such limit.
+    """
+    limit = credentials.concurrency_limit
+    return credentials.get_client(gate=limit_gate(limit) if limit else None)
 
 
 def limit_gate(name: str) -> Callable[[], AbstractContextManager[None]]:

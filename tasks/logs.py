@@ -16,6 +16,7 @@ from ..api.parameters import check_count
 from ..api.sources import LogSource
 from ..api.times import Span, to_instant
 from ..blocks import DeepsetCredentials
+from .global_limit import limited_client
 from .retries import RETRIED
 
 MAX_ROWS = 100_000
@@ -41,7 +42,7 @@ def fetch_logs(credentials: DeepsetCredentials, workspace: str, pipeline: str, s
         ApiError, ReadError: the span could not be read completely.
     """
     check_count(max_rows, "max_rows")
-    with credentials.get_client() as client:
+    with limited_client(credentials) as client:
         found = client.logs(workspace, pipeline, start, end, levels=levels, origins=origins, filter=filter)
         rows = list(islice(found, max_rows + 1))
     if len(rows) > max_rows:
@@ -59,7 +60,7 @@ def count_logs(credentials: DeepsetCredentials, workspace: str, pipeline: str, s
         InvalidInputError: a time without time zone, an end before the start.
         ApiError, ReadError: the span could not be read completely.
     """
-    with credentials.get_client() as client:
+    with limited_client(credentials) as client:
         return count_rows(client.rows(workspace, pipeline, start, end))
 
 
@@ -75,7 +76,7 @@ def download_logs_csv(credentials: DeepsetCredentials, workspace: str, pipeline:
         InvalidInputError: a time without time zone, an end before the start, a file that cannot be written; nothing was asked.
         ApiError, ReadError: the span could not be read completely.
     """
-    with credentials.get_client() as client:
+    with limited_client(credentials) as client:
         return download_csv(client, LogSource(workspace, pipeline), _span(start, end), path)
 
 

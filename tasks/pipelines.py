@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import task
 
 from ..blocks import DeepsetCredentials
+from .global_limit import limited_client
 from .retries import RETRIED
 
 
@@ -16,5 +17,5 @@ def list_pipelines(credentials: DeepsetCredentials, workspace: str) -> list[str]
         WorkspaceNotFoundError: no such workspace, or the key does not see it.
         ApiError: any other trouble with the API.
     """
-    with credentials.get_client() as client:
+    with limited_client(credentials) as client:
         return [pipeline.name for pipeline in client.pipelines(workspace)]

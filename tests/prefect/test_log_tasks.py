@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect_deepset.api.errors import BadRequestError, InvalidInputError, NotFoundError, TooManyRowsError
 from prefect_deepset.blocks import DeepsetCredentials
-from prefect_deepset.tasks import count_logs, download_logs_csv, fetch_logs
+from prefect_deepset.tasks import count_logs, download_logs_csv, fetch_logs, list_pipelines
 from prefect_deepset.testing import FakeDeepset, Fault, Faults, even_day, row
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -93,3 +95,18 @@ def test_a_csv_that_fails_leaves_nothing_behind(deepset: FakeDeepset, credential
     with pytest.raises(Exception, match="403"):
         reading(download_logs_csv)(credentials, "w", "chat", START, END, tmp_path / "logs.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_each_request_holds_a_slot_of_the_limit_that_the_credentials_name(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                                          tmp_path: Path):
+    deepset.add_pipeline("w", "chat", even_day(f"{YESTERDAY}T00:00:00Z", 250))
+    limited = credentials.model_copy(update={"concurrency_limit": "log-tasks"})
+    with get_client(sync_client=True) as prefect:
+        prefect.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name="log-tasks", limit=1))
+        held: list[int] = []
+        deepset.on_request = lambda _: held.append(prefect.read_global_concurrency_limit_by_name("log-tasks").active_slots)
+        assert list_pipelines(limited, "w") == ["chat"]
+        assert len(fetch_logs(limited, "w", "chat", START, END)) == count_logs(limited, "w", "chat", START, END).rows == 250
+        download_logs_csv(limited, "w", "chat", START, END, tmp_path / "day.csv")
+    assert len(held) >= 9
+    assert set(held) == {1}
