@@ -13,7 +13,7 @@ from .errors import ManifestError
 from .keys import day_folder, manifest_key, parse_manifest_key, parse_part_key
 from .manifest import Manifest, sha256_hex
 from .objects import ObjectStore
-from .signing import check_signature
+from .signing import Trust
 from .verdicts import Findings
 
 
@@ -38,7 +38,7 @@ class CheckedChain(NamedTuple):
 
 
 def check_chain(store: ObjectStore, source: LogSource, day: date, findings: Findings,
-                signing_key: str | bytes | None) -> CheckedChain:
+                signing_key: str | bytes | Trust | None) -> CheckedChain:
     """Reads and verifies every revision of the day."""
     revisions, unreadable, strays = _read(store, source, day, findings)
     expected = max([*revisions, 0])
@@ -53,8 +53,8 @@ def check_chain(store: ObjectStore, source: LogSource, day: date, findings: Find
         if number not in revisions and number not in unreadable:
             findings.add("missing", manifest_key(store.prefix, source, day, number), "newer revisions exist")
     _check_steps(store, source, day, revisions, findings)
-    if signing_key is not None:
-        _check_signatures(revisions, findings, signing_key)
+    if signing_key is not None and (trust := Trust.of(signing_key)).covers(day):
+        _check_signatures(revisions, findings, trust)
     return CheckedChain(revisions, expected, strays)
 
 
@@ -164,14 +164,14 @@ def _check_steps(store: ObjectStore, source: LogSource, day: date, revisions: di
             findings.add("modified", revision.key, f"it no longer names {', '.join(dropped)}")
 
 
-def _check_signatures(revisions: dict[int, Revision], findings: Findings, signing_key: str | bytes) -> None:
+def _check_signatures(revisions: dict[int, Revision], findings: Findings, trust: Trust) -> None:
     """Newest first: what a signed revision was built on is covered by its signature, through `previous`."""
     covered: str | None = None
     for _, revision in sorted(revisions.items(), reverse=True):
-        signed = check_signature(revision.body, signing_key)
+        signed = trust.signed(revision.body)
         if not signed and revision.manifest.signature is not None:
-            findings.add("modified", revision.key, "its signature does not fit its bytes and this key")
+            findings.add("modified", revision.key, "its signature does not fit its bytes and any key")
         elif not signed and covered != sha256_hex(revision.body):
-            findings.add("unsigned", revision.key, "it carries no signature")
+            findings.add("unsigned", revision.key, "it carries no signature, which only days before signed_since may lack")
         trusted = signed or covered == sha256_hex(revision.body)
         covered = revision.manifest.previous.sha256 if trusted and revision.manifest.previous else None

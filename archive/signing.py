@@ -8,11 +8,39 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from datetime import date
+from typing import NamedTuple
 
 from ..api.errors import InvalidInputError
 from .manifest import Manifest
 
 _SIGNATURE = re.compile(rb'("signature"\s*:\s*)"([0-9a-f]{64})"')
+
+
+class Trust(NamedTuple):
+    """What manifests must be signed with. It comes from outside of the bucket: who may write there could otherwise lower it."""
+
+    keys: tuple[str | bytes, ...]
+    """One of these: the key in use, and older ones."""
+    since: date | None = None
+    """Days before this UTC day are not held against signatures; None for none."""
+
+    @classmethod
+    def of(cls, key: str | bytes | Trust) -> Trust:
+        """One key alone, for all days; what is a `Trust` already stays."""
+        return key if isinstance(key, Trust) else cls((key,))
+
+    def covers(self, day: date) -> bool:
+        """Whether the day's manifests must be signed."""
+        return self.since is None or day >= self.since
+
+    def signed(self, body: bytes) -> bool:
+        """Whether a stored manifest's bytes carry the signature of one of the keys.
+
+        Raises:
+            InvalidInputError: for an empty key.
+        """
+        return any(check_signature(body, key) for key in self.keys)
 
 
 def sign(manifest: Manifest, key: str | bytes) -> Manifest:

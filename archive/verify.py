@@ -24,6 +24,7 @@ from .keys import day_folder, parse_part_key, source_folder, workspace_folder
 from .leftovers import days_with_parts
 from .objects import ObjectInfo, ObjectStore
 from .part_check import CheckedPart, check_parts, gather_parts
+from .signing import Trust
 from .verdicts import ArchiveVerdict, DayVerdict, Finding, FindingKind, Findings
 
 __all__ = ["ArchiveVerdict", "DayVerdict", "Finding", "FindingKind", "verify_archive", "verify_day"]
@@ -54,7 +55,7 @@ class _CheckedDay(NamedTuple):
             rows=sum(rows), status=newest.manifest.status if newest else None)
 
 
-def verify_day(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | None = None) -> DayVerdict:
+def verify_day(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | Trust | None = None) -> DayVerdict:
     """Reads and recounts one archived day; see `verify_archive`. A day without a manifest has a finding ``missing``.
 
     Raises:
@@ -69,7 +70,7 @@ def verify_day(store: ObjectStore, source: LogSource, day: date, signing_key: st
 
 
 def verify_archive(store: ObjectStore, workspace: str, pipelines: Sequence[str | LogSource] | None, start: date | None,
-                   end: date | None, now: datetime, signing_key: str | bytes | None = None,
+                   end: date | None, now: datetime, signing_key: str | bytes | Trust | None = None,
                    max_concurrency: int = 4) -> ArchiveVerdict:
     """Verifies every day of a workspace's archive, a few days at once, in bounded memory.
 
@@ -77,7 +78,8 @@ def verify_archive(store: ObjectStore, workspace: str, pipelines: Sequence[str |
         pipelines: names of pipelines, or sources; None for every pipeline and index that was ever archived.
         start, end: the first and last day, both included; None for the first one archived and the last one over.
         now: with a time zone. A day is missed only once it is over for 24 hours, and none after the source ended.
-        signing_key: what manifests were signed with; then one that is not signed is a finding.
+        signing_key: what manifests were signed with; then one that is not signed is a finding. A `Trust` accepts several keys,
+            and says from which day on.
         max_concurrency: days read at once.
 
     Raises:
@@ -109,7 +111,7 @@ def verify_archive(store: ObjectStore, workspace: str, pipelines: Sequence[str |
 
 
 def _check_days(store: ObjectStore, source: LogSource, start: date | None, end: date | None, now: int,
-                signing_key: str | bytes | None, pool: ThreadPoolExecutor) -> Iterable[_CheckedDay]:
+                signing_key: str | bytes | Trust | None, pool: ThreadPoolExecutor) -> Iterable[_CheckedDay]:
     """The source's days from its first to its last, those with nothing to say left out."""
     archived = list_days(store, source)
     present = {*archived}.union(*(days_with_parts(store, source, table) for table in FORMATS))
@@ -163,7 +165,7 @@ def _is_part(store: ObjectStore, source: LogSource, day: date, key: str) -> bool
     return place is not None and (place.source, place.day) == (source, day)
 
 
-def _check_patiently(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | None) -> _CheckedDay:
+def _check_patiently(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | Trust | None) -> _CheckedDay:
     """`_check_day`, begun again when the store breaks off in the middle of an object: nothing else repeats that."""
     for _ in range(_ATTEMPTS - 1):
         try:
@@ -173,7 +175,7 @@ def _check_patiently(store: ObjectStore, source: LogSource, day: date, signing_k
     return _check_day(store, source, day, signing_key)
 
 
-def _check_day(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | None) -> _CheckedDay:
+def _check_day(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | Trust | None) -> _CheckedDay:
     findings = Findings()
     # Parts first: what is committed while this runs is then named by a manifest that is read later.
     listed = [found for table in FORMATS for found in store.list(day_folder(store.prefix, table, source, day))]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
+from prefect.types import SecretDict
 from prefect_aws import AwsCredentials, MinIOCredentials
 from pydantic import (
     ConfigDict,
@@ -23,6 +25,7 @@ from pydantic import (
 
 from ..archive.day import ArchiveOptions
 from ..archive.redaction import RedactionPolicy
+from ..archive.signing import Trust
 from ..archive.store import S3Store, s3_config
 from .form_fields import may_stay_empty
 from .s3_session import make_client
@@ -131,6 +134,20 @@ class LogArchive(Block):
         "A Secret block is taken too.",
     )
 
+    older_signing_keys: SecretDict | None = Field(
+        default=None,
+        title="Older Signing Keys",
+        json_schema_extra=may_stay_empty,
+        description='Keys that manifests were signed with before, under any names, such as {"2025": "..."}; verification '
+        "accepts them too.",
+    )
+    signed_since: date | None = Field(
+        default=None,
+        title="Signed Since",
+        json_schema_extra=may_stay_empty,
+        description="The first UTC day whose manifests must be signed, where signing was switched on later; empty for all.",
+    )
+
     @field_validator("signing_key", mode="before")
     @classmethod
     def _take_secret_block(cls, value: Any) -> Any:
@@ -203,6 +220,13 @@ class LogArchive(Block):
         key = self.signing_key.get_secret_value().encode() if self.signing_key else None
         return ArchiveOptions(compression=self.compression, formats=tuple(self.formats), tool_version=_tool_version(),
                               redaction=self.redaction, signing_key=key)
+
+    def get_trust(self) -> Trust | None:
+        """What verification holds signatures against; None where manifests are not signed."""
+        if self.signing_key is None:
+            return None
+        older = self.older_signing_keys.get_secret_value() if self.older_signing_keys else {}
+        return Trust((self.signing_key.get_secret_value(), *(str(key) for key in older.values())), self.signed_since)
 
     def check(self) -> None:
         """Asks the store whether the archive can be written: the bucket is there, writable, and takes conditional writes.

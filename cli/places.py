@@ -15,6 +15,7 @@ from ..api.errors import ApiError, DeepsetError, InvalidInputError
 if TYPE_CHECKING:
     from ..api.client import DeepsetClient
     from ..api.sources import LogSource
+    from ..archive.signing import Trust
     from ..archive.store import S3Store
 
 _BUCKET, _PREFIX = "DEEPSET_ARCHIVE_BUCKET", "DEEPSET_ARCHIVE_PREFIX"
@@ -55,8 +56,8 @@ class OpenArchive(NamedTuple):
     """An archive that can be read."""
 
     store: S3Store
-    signing_key: str | None
-    """What its manifests are signed with, where a block says so."""
+    trust: Trust | None
+    """What its manifests must be signed with, where a block says so."""
 
     @property
     def name(self) -> str:
@@ -76,8 +77,7 @@ def open_archive(place: Place) -> OpenArchive:
             raise InvalidInputError(f"--block already says where the archive is; --{given[0].replace('_', '-')} does too.",
                                     "Leave one of them out.")
         archive = _load_block("LogArchive", place.block)
-        key = archive.signing_key
-        return OpenArchive(archive.get_store(), key.get_secret_value() if key else None)
+        return OpenArchive(archive.get_store(), archive.get_trust())
     store = place.open_store()
     if store is None:
         raise InvalidInputError("No archive is named.", f"Give --bucket (or {_BUCKET}), or --block, the name of saved blocks.")

@@ -20,7 +20,7 @@ def show_verdict(archive: OpenArchive, workspace: str | None, names: Sequence[st
     # Not every source by name: only then are objects found that belong to none.
     sources = choose_sources(archive.store, chosen, names) if names else None
     with watched(archive.store, f"Reading {archive.name} again:") as store:
-        verdict = verify_archive(store, chosen, sources, start, end, now, archive.signing_key)
+        verdict = verify_archive(store, chosen, sources, start, end, now, archive.trust)
     days: dict[tuple[str, str], list[DayVerdict]] = defaultdict(list)
     for day in verdict.days:
         days[day.kind, day.source].append(day)

@@ -27,7 +27,7 @@ def verify_day(archive: LogArchive, workspace: str, pipeline: str, day: date, ki
     Raises:
         ArchiveError: the store cannot be read.
     """
-    return core.verify_day(archive.get_store(), LogSource(workspace, pipeline, kind), day, archive.get_options().signing_key)
+    return core.verify_day(archive.get_store(), LogSource(workspace, pipeline, kind), day, archive.get_trust())
 
 
 @task(task_run_name="verify-{workspace}", **RETRIED)
@@ -48,4 +48,4 @@ def verify_days(archive: LogArchive, workspace: str, pipelines: list[str] | None
     """
     sources = named_sources(workspace, pipelines, indexes)
     return core.verify_archive(archive.get_store(), workspace, sources, start, end, datetime.now(UTC),
-                               archive.get_options().signing_key)
+                               archive.get_trust())

@@ -13,7 +13,7 @@ from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.archive.errors import StoreUnavailableError
 from prefect_deepset.archive.keys import part_key
 from prefect_deepset.archive.manifest import Manifest, sha256_hex
-from prefect_deepset.archive.signing import sign
+from prefect_deepset.archive.signing import Trust, sign
 from prefect_deepset.archive.store import S3Store
 from prefect_deepset.archive.verify import ArchiveVerdict, verify_archive, verify_day
 
@@ -204,6 +204,24 @@ def test_a_signed_revision_vouches_for_what_it_was_built_on(s3: S3Handle):
     second = Manifest.from_bytes(bucket[manifest(2)], "")
     bucket[manifest(2)] = sign(second, KEY).to_bytes()
     assert bucket.found(end=DAY, signing_key=KEY) == []
+
+
+def test_manifests_signed_with_an_older_key_are_valid_with_it(signed: Bucket):
+    assert signed.found(end=DAY, signing_key=Trust(("the new key", KEY))) == []
+    assert len(signed.found(end=DAY, signing_key=Trust(("the new key", "another")))) == 2
+
+
+def test_days_from_before_signing_are_valid_by_what_the_verifier_says_alone(s3: S3Handle):
+    bucket = Bucket(s3)
+    put_day(bucket.store, PIPELINE, DAY, [[plain_rows(6)]])
+    put_day(bucket.store, PIPELINE, SECOND_DAY, [[plain_rows(6, SECOND_DAY)]], key=KEY)
+    assert bucket.found(end=SECOND_DAY, signing_key=Trust((KEY,), since=SECOND_DAY)) == []
+    unsigned = ("unsigned", manifest(1))
+    assert bucket.found(end=SECOND_DAY, signing_key=Trust((KEY,), since=DAY)) == [unsigned]
+    assert bucket.found(end=SECOND_DAY, signing_key=KEY) == [unsigned]
+    stripped = manifest(1).replace(str(DAY), str(SECOND_DAY))
+    bucket.edit(stripped, signature=None)  # an attacker cannot move the day on which signing began
+    assert bucket.found(end=SECOND_DAY, signing_key=Trust((KEY,), since=SECOND_DAY)) == [("unsigned", stripped)]
 
 
 def test_a_policy_that_a_part_did_not_go_through_is_found(bucket: Bucket):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import pickle
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from prefect_aws import AwsCredentials, MinIOCredentials
 from prefect_deepset.api.errors import DeepsetError
 from prefect_deepset.archive.errors import BucketMissingError, StoreAccessError
+from prefect_deepset.archive.signing import Trust
 from prefect_deepset.blocks import DeepsetCredentials, LogArchive
 from pydantic import ValidationError
 
@@ -125,12 +127,18 @@ def test_blocks_pickle(archive: LogArchive):
     MinIOCredentials(minio_root_user="a", minio_root_password="b"),
 ], ids=["aws", "minio"])
 def test_an_archive_comes_back_from_the_server_as_it_was_saved(credentials: AwsCredentials | MinIOCredentials):
-    saved = LogArchive(bucket="logs", prefix="/deepset/", credentials=credentials, tags={"team": "ml"}, compression="zstd")
+    saved = LogArchive(bucket="logs", prefix="/deepset/", credentials=credentials, tags={"team": "ml"}, compression="zstd",
+                       signing_key=CANARY, older_signing_keys={"2025": f"{CANARY}-old"}, signed_since="2026-01-01")
     saved.save("round-trip", overwrite=True)
+    with get_client(sync_client=True) as client:
+        shown = client._client.post("/block_documents/filter", json={"include_secrets": False}).raise_for_status().text
+    assert "2026-01-01" in shown
+    assert CANARY not in shown + repr(saved) + saved.model_dump_json()
     loaded = Block.load("deepset-log-archive/round-trip")
     assert isinstance(loaded, LogArchive)
     assert type(loaded.credentials) is type(credentials)
     assert _settings(loaded) == _settings(saved)
+    assert loaded.get_trust() == Trust((CANARY, f"{CANARY}-old"), date(2026, 1, 1))
     assert _settings(loaded.credentials) == _settings(credentials)
 
 

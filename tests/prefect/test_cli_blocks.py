@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 def test_saved_blocks_say_where_key_and_archive_are(s3: S3Handle, capfd: pytest.CaptureFixture[str]):
-    """Signed manifests among it: the block knows the key."""
+    """Signed manifests among it: the block knows the key, an older one."""
     store = s3.store(prefix="logs")
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     put_day(store, LogSource("w", "chat"), yesterday, [[plain_rows(7, yesterday)]], key="signing-canary")
@@ -31,7 +31,8 @@ def test_saved_blocks_say_where_key_and_archive_are(s3: S3Handle, capfd: pytest.
         platform.add_workspace("w")
         DeepsetCredentials(api_key=SecretStr(platform.api_key), base_url=platform.url).save("cli", overwrite=True)
         LogArchive(bucket=store.bucket, prefix="logs", credentials=credentials,
-                   signing_key=SecretStr("signing-canary")).save("cli", overwrite=True)
+                   signing_key=SecretStr("the new one"),
+                   older_signing_keys={"2025": "signing-canary"}).save("cli", overwrite=True)
         capfd.readouterr()
         assert main(["verify", "--block", "cli"]) == 0
         assert "1/1 manifests valid, 1/1 parts valid, 1 days, 7 rows: valid" in capfd.readouterr().out
