@@ -20,11 +20,13 @@ from .verdicts import State
 MAX_LINES = 200
 """Of the table."""
 MAX_CHANGES = 50
-MAX_FAILED = 20
+MAX_FAILED = 10
 """Of what failed: one outage fails every pipeline, in the same words."""
 MAX_DETAILS = 6
 """Pipelines with plots."""
 _KINDS = 5
+_CELL = 40
+"""Characters of a name in a table: the page has a column beside it, and a long word does not break."""
 _TREND = 30
 _MARKS = {"open": "**open**", "sealed": "sealed", "settled": "settled", "gap": "**gap**"}
 
@@ -76,10 +78,10 @@ def dry_run_report(tried: Sequence[DryRun]) -> str:
     messages = sum(one.messages for one in tried)
     sources = len({one.source for one in tried})
     lines = [f"**{_count(sources, 'pipeline')}: {_count(messages, 'message')} would have been sent.**", "",
-             "| pipeline | rule | fired | of days | incomplete | messages | on |",
+             "| pipeline | rule | fired | of days | incomplete | messages | fired last on |",
              "| --- | --- | ---: | ---: | ---: | ---: | --- |"]
-    lines += [f"| {_name(one.source)} | {_md(one.rule)} | {len(one.fired)} | {one.days} | {len(one.incomplete)} "
-              f"| {one.messages} | {one.fired_days()} |" for one in noisiest[:MAX_LINES]]
+    lines += [f"| {_name(one.source, _CELL)} | {_md(one.rule)} | {len(one.fired)} | {one.days} | {len(one.incomplete)} "
+              f"| {one.messages} | {', '.join(one.fired[:-4:-1])} |" for one in noisiest[:MAX_LINES]]
     rest = noisiest[MAX_LINES:]
     if rest:
         lines.append(f"| and {len(rest):,} more | | | | | {sum(one.messages for one in rest):,} | |")
@@ -131,7 +133,7 @@ def _table(days: Sequence[Manifest]) -> str:
         status = _MARKS[one.status] + (", ended" if one.ended else "")
         late = f" (+{one.late_rows:,} late)" if one.late_rows else ""
         share = _share(one.errors, one.rows)
-        lines.append(f"| {_name(source_of(one))} | {one.dt} | {one.rows:,}{late} | {one.errors:,} | {share} | {status} "
+        lines.append(f"| {_name(source_of(one), _CELL)} | {one.dt} | {one.rows:,}{late} | {one.errors:,} | {share} | {status} "
                      f"| {_missing(one)} |")
     if len(days) > MAX_LINES:
         rest = days[MAX_LINES:]
@@ -170,13 +172,14 @@ def _exceptions(manifest: Manifest) -> list[str]:
     if not kinds:
         return []
     lines = ["| exception | innermost frame | rows | one of them |", "| --- | --- | ---: | --- |"]
-    lines += [f"| {_md(redact(one.type) or '(none)')} | {_md(redact(one.frame))} | {one.count:,} | {_md(one.log_id, 60)} |"
+    lines += [f"| {_md(_middle(redact(one.type), _CELL) or '(none)')} | {_md(_middle(redact(one.frame), _CELL + 10))} "
+              f"| {one.count:,} | {_md(one.log_id, 60)} |"
               for one in kinds[:_KINDS]]
-    more = f"and {_count(len(kinds) - _KINDS, 'more kind')}" if len(kinds) > _KINDS else ""
+    more = [f"{_count(len(kinds) - _KINDS, 'more kind')}"] if len(kinds) > _KINDS else []
     if manifest.other_exceptions:
-        more += (f", and {_count(manifest.other_exceptions, 'exception')} of kinds that the manifest has no room for: a count "
-                 "may be higher than shown")
-    return [*lines, "", *([more, ""] if more else [])]
+        more.append(f"{_count(manifest.other_exceptions, 'exception')} of kinds that the manifest has no room for: a count may "
+                    "be higher than shown")
+    return [*lines, "", *([f"and {', and '.join(more)}", ""] if more else [])]
 
 
 def _missing(manifest: Manifest) -> str:
@@ -188,8 +191,13 @@ def _missing(manifest: Manifest) -> str:
     return f"{first.start[11:16]}–{first.end[11:16]} {_md(first.reason, 60)}{more}"  # noqa: RUF001 - a span of time
 
 
-def _name(source: LogSource) -> str:
-    return _md(source.name, 80) + (" (index)" if source.kind == "index" else "")
+def _name(source: LogSource, limit: int = 80) -> str:
+    return _md(_middle(source.name, limit)) + (" (index)" if source.kind == "index" else "")
+
+
+def _middle(text: str, limit: int) -> str:
+    """The text without its middle, where it is longer: names differ at their ends."""
+    return text if len(text) <= limit else f"{text[: limit - limit // 2 - 1]}…{text[-(limit // 2):]}"
 
 
 def _share(errors: int, rows: int) -> str:

@@ -103,6 +103,20 @@ class Reader:
         with self._lock:
             self._tally.repeats += walk.repeats
 
+    def ask_aside(self, request: Request) -> Page | None:
+        """One page that no walk asks for; None where it takes too long, since there is nothing less to ask for.
+
+        Raises:
+            DeepsetError: what stopped it.
+        """
+        for attempt in retrying(self._wait):
+            with attempt:
+                try:
+                    return self._ask(request)
+                except (GatewayTimeoutError, ReadTimeoutError):
+                    return None
+        raise AssertionError  # Retrying either returns or raises
+
     def _split(self, walk: Walk) -> None:
         tie = walk.tie
         seen = walk.known_in(tie)

@@ -64,7 +64,7 @@ def test_an_outage_of_every_pipeline_is_a_short_report():
     failed = {f"pipeline-{index}": "It answered 504. " * 30 for index in range(400)}
     text = report([], failed=failed, notes=["A claim was lost. " * 30] * 400)
     assert len(text) < 25_000
-    assert "- ... and 380 more failed; the run's log has each." in text
+    assert "- ... and 390 more failed; the run's log has each." in text
 
 
 def test_what_fires_by_levels_of_its_own_comes_first_and_the_report_says_what_errors_are():
@@ -113,6 +113,19 @@ def test_a_plot_marks_the_hours_that_were_not_read():
     whole, part = hours_plot(archived(1)), hours_plot(archived(1, gaps=[gap(1, "retention", "03:30:00", "05:00:00")]))
     assert "not all archived" not in whole
     assert part.count('fill="url(#h)"') == 2 + 1  # two hours, and the legend
+
+
+def test_the_newest_day_s_label_stays_inside_the_plot():
+    svg = days_plot([archived(day) for day in range(1, 31)])
+    assert 'x="712" y="192" text-anchor="end">01-30<' in svg
+
+
+def test_long_names_keep_both_ends_so_that_two_do_not_look_the_same():
+    names = [f"{'retrieval-augmented-' * 5}{end}" for end in ("v1", "v2")]
+    text = report([archived(1, pipeline=name) for name in names])
+    rows = [line for line in text.splitlines() if line.startswith("| retrieval")]
+    assert [row.split(" | ")[0][-3:] for row in rows] == ["-v1", "-v2"]
+    assert max(len(row.split(" | ")[0]) for row in rows) <= 42
 
 
 def test_the_trend_marks_the_days_without_a_manifest():
