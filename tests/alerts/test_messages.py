@@ -12,7 +12,7 @@ from prefect_deepset.alerts.messages import Message, compose
 from prefect_deepset.alerts.redact import inert, redact, sample
 from prefect_deepset.alerts.rules import ErrorCount, ErrorRatio, NewException, RuleSet
 from prefect_deepset.alerts.state import claim_transitions
-from prefect_deepset.alerts.transition_events import transition_event
+from prefect_deepset.alerts.transition_events import transition_events
 from prefect_deepset.alerts.transitions import Transition
 from prefect_deepset.archive.manifest import Manifest
 
@@ -126,7 +126,7 @@ def test_secrets_in_an_exception_s_type_are_not_claimed_or_told():
     days = [archived(1), archived(2, errors=200, exceptions={"No api_key=hunter2hunter2 today@a:1": 200})]
     claimed = transitions(*days, rules=rules)
     assert len(claimed) == 2
-    told = [str(transition_event(one, "key")) for one in claimed]
+    told = [str(transition_events(one, "key")) for one in claimed]
     assert "hunter2" not in f"{claimed} {told} {compose(claimed)}"
 
 
