@@ -143,8 +143,14 @@ class Assembler:
         mine, others = _Cursor(self._rows()), _Cursor(self._archived(known))
         before: tuple[int, str] | None = None
         lacking: set[tuple[int, str]] = set()
+        digest, sizes = hashlib.sha256(), [0]
+
+        def see(chunk: bytes) -> None:
+            digest.update(chunk)
+            sizes[0] += len(chunk)
+
         try:
-            for row in read_part_rows(self._store, key):
+            for row in read_part_rows(self._store, key, see=see):
                 at = (row.logged_at, row.log_id)
                 if not self._span.start <= row.logged_at < self._span.end or (before is not None and at <= before):
                     return None
@@ -165,8 +171,7 @@ class Assembler:
         if before is None or not self._are_shown(lacking):
             return None
         counts.add(Counts.of(batch, self._span.start))
-        size, sha256 = self._hash(key)
-        return self._file(key, size, sha256, counts), counts
+        return self._file(key, sizes[0], digest.hexdigest(), counts), counts
 
     def _went_through(self, row: Row, read: Row | None) -> bool:
         """Whether the policy has nothing to take out of the row: it is the very one that was read, or stays as it is."""
@@ -184,17 +189,6 @@ class Assembler:
         for row in self._ask(stretches):
             missing.discard((row.logged_at, row.log_id))
         return not missing
-
-    def _hash(self, key: str) -> tuple[int, str]:
-        stream = self._store.open(key)
-        if stream is None:
-            raise ArchiveError(f"{key} was there a moment ago and is gone.", "Something deletes from this archive.")
-        digest, size = hashlib.sha256(), 0
-        with stream as chunks:
-            for chunk in chunks:
-                digest.update(chunk)
-                size += len(chunk)
-        return size, digest.hexdigest()
 
     def _archived(self, files: list[File]) -> Iterator[Row]:
         parts = [

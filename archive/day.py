@@ -147,7 +147,9 @@ def _neighbour(store: ObjectStore, source: LogSource) -> StoredManifest | None:
             continue
         try:
             found = chain.newest_readable(store, other)
-        except ManifestError:
+        except ManifestError as error:
+            if error.transient:
+                raise
             continue  # said where that source is planned
         if found is not None:
             return found

@@ -131,11 +131,13 @@ def decode_lines(key: str, lines: Iterable[bytes]) -> Iterator[Row]:
         yield row
 
 
-def read_part_rows(store: ObjectStore, key: str, sha256: str | None = None) -> Iterator[Row]:
+def read_part_rows(store: ObjectStore, key: str, sha256: str | None = None,
+                   see: Callable[[bytes], object] | None = None) -> Iterator[Row]:
     """The rows of a jsonl part in their order, streamed from the store.
 
     Args:
         sha256: hex, what the part's bytes must be; None to take them as they are.
+        see: gets the object's bytes as they come.
 
     Raises:
         PartError: when the part is missing or is no part; at the end, when its bytes are not those of `sha256`.
@@ -145,7 +147,8 @@ def read_part_rows(store: ObjectStore, key: str, sha256: str | None = None) -> I
         raise PartError(f"{key} is missing.", _RESTORE)
     digest = hashlib.sha256()
     with opened as chunks:
-        yield from decode_lines(key, decompress(key, _fed(digest.update, chunks) if sha256 else chunks))
+        seen = chunks if see is None else _fed(see, chunks)
+        yield from decode_lines(key, decompress(key, _fed(digest.update, seen) if sha256 else seen))
     if sha256 and digest.hexdigest() != sha256:
         raise PartError(f"{key} does not hold the bytes that its manifest names.", _RESTORE)
 

@@ -9,22 +9,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
 from ..api.errors import InvalidInputError
 from ..api.sources import LogSource
-from ..api.times import DAY, day_of, to_instant
+from ..api.times import DAY, day_of, day_span, format_instant, to_instant
 from .chain import archived_sources, latest, list_days
-from .chain_check import CheckedChain, Revision, check_chain, check_links
+from .chain_check import Revision, check_chain, check_links
 from .errors import ManifestError, StoreUnavailableError
 from .formats import FORMATS
 from .keys import day_folder, parse_part_key, source_folder, workspace_folder
 from .leftovers import days_with_parts
+from .manifest import File
 from .objects import ObjectInfo, ObjectStore
-from .part_check import CheckedPart, check_parts, gather_parts
+from .part_check import check_parts, gather_parts
+from .plan import gap_span, to_mend
 from .signing import Trust
+from .spans import subtract_spans
 from .verdicts import ArchiveVerdict, DayVerdict, Finding, FindingKind, Findings
 
 __all__ = ["ArchiveVerdict", "DayVerdict", "Finding", "FindingKind", "verify_archive", "verify_day"]
@@ -35,35 +38,54 @@ _ATTEMPTS = 3
 _TABLES = (*FORMATS, "manifests")
 
 
+class _Stray(NamedTuple):
+    """A manifest of another day or source that lies here."""
+
+    key: str
+    """Where it belongs."""
+    parts: tuple[str, ...]
+    """Keys of those that it names."""
+
+
 class _CheckedDay(NamedTuple):
+    """What is still needed of a day that was checked: neither its manifests nor what was counted stay in memory."""
+
     source: LogSource
     day: date
     findings: Findings
-    chain: CheckedChain
-    parts: dict[str, CheckedPart]
+    expected: int = 0
+    """Revisions there must be."""
+    revisions: tuple[str, ...] = ()
+    """Keys of those that are there."""
+    parts: tuple[str, ...] = ()
+    rows: tuple[tuple[str, int], ...] = ()
+    """Of each jsonl part of the newest revision."""
+    status: str | None = None
+    ends_on: date | None = None
+    strays: tuple[_Stray, ...] = ()
+    lost: tuple[File, ...] = ()
+    """Parts that are not where they belong."""
 
     def verdict(self) -> DayVerdict:
         against = self.findings.speak_against
-        newest = max(self.chain.revisions.values(), key=lambda revision: revision.manifest.revision, default=None)
-        rows = [self.parts[file.key].recount.rows for file in (newest.manifest.files if newest else ())
-                if file.format == "jsonl" and file.key in self.parts and not against(file.key)]
         return DayVerdict(
             workspace=self.source.workspace, source=self.source.name, kind=self.source.kind, day=self.day,
-            findings=self.findings.all(), manifests=self.chain.expected,
-            manifests_valid=sum(not against(revision.key) for revision in self.chain.revisions.values()),
+            findings=self.findings.all(), manifests=self.expected,
+            manifests_valid=sum(not against(key) for key in self.revisions),
             parts=len(self.parts), parts_valid=sum(not against(key) for key in self.parts),
-            rows=sum(rows), status=newest.manifest.status if newest else None)
+            rows=sum(rows for key, rows in self.rows if not against(key)), status=self.status)
 
 
-def verify_day(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | Trust | None = None) -> DayVerdict:
+def verify_day(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | Trust | None = None,
+               now: datetime | None = None) -> DayVerdict:
     """Reads and recounts one archived day; see `verify_archive`. A day without a manifest has a finding ``missing``.
 
     Raises:
         StoreError: when the store cannot be read.
-        InvalidInputError: when a format's extra is missing, or the key is empty.
+        InvalidInputError: when a format's extra is missing, the key is empty, or `now` has no time zone.
     """
-    checked = _check_patiently(store, source, day, signing_key)
-    if not checked.chain.expected:
+    checked = _check_patiently(store, source, day, signing_key, to_instant(now or datetime.now(UTC), "now"))
+    if not checked.expected:
         _miss(store, checked)
     _explain_moves(store, [checked])
     return checked.verdict()
@@ -77,7 +99,8 @@ def verify_archive(store: ObjectStore, workspace: str, pipelines: Sequence[str |
     Args:
         pipelines: names of pipelines, or sources; None for every pipeline and index that was ever archived.
         start, end: the first and last day, both included; None for the first one archived and the last one over.
-        now: with a time zone. A day is missed only once it is over for 24 hours, and none after the source ended.
+        now: with a time zone. A day is missed, and an open one incomplete, only once it is over for 24 hours; none is missed
+            after the source ended.
         signing_key: what manifests were signed with; then one that is not signed is a finding. A `Trust` accepts several keys,
             and says from which day on.
         max_concurrency: days read at once.
@@ -123,19 +146,18 @@ def _check_days(store: ObjectStore, source: LogSource, start: date | None, end: 
     day = start if start and before else min(present, default=last + timedelta(days=1))
     day = max(day, start) if start else day
     wanted = sorted(found for found in present if day <= found <= last)
-    check = partial(_check_patiently, store, source, signing_key=signing_key)
+    check = partial(_check_patiently, store, source, signing_key=signing_key, now=now)
     checks = dict(zip(wanted, pool.map(check, wanted), strict=True))
     while day <= last:
         if (checked := checks.get(day)) is not None:
-            if checked.chain.expected:
+            if checked.expected:
                 begun = True
-                newest = checked.chain.revisions.get(checked.chain.expected)
-                ends_on = newest.manifest.ends_on if newest else None
+                ends_on = checked.ends_on
             elif begun and day <= min(due, ends_on or due):
                 _miss(store, checked)
             yield checked
         elif begun and day <= min(due, ends_on or due):
-            checked = _CheckedDay(source, day, Findings(), CheckedChain({}, 0, []), {})
+            checked = _CheckedDay(source, day, Findings())
             _miss(store, checked)
             yield checked
         day += timedelta(days=1)
@@ -165,17 +187,19 @@ def _is_part(store: ObjectStore, source: LogSource, day: date, key: str) -> bool
     return place is not None and (place.source, place.day) == (source, day)
 
 
-def _check_patiently(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | Trust | None) -> _CheckedDay:
+def _check_patiently(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | Trust | None,
+                     now: int) -> _CheckedDay:
     """`_check_day`, begun again when the store breaks off in the middle of an object: nothing else repeats that."""
     for _ in range(_ATTEMPTS - 1):
         try:
-            return _check_day(store, source, day, signing_key)
+            return _check_day(store, source, day, signing_key, now)
         except StoreUnavailableError:
             continue
-    return _check_day(store, source, day, signing_key)
+    return _check_day(store, source, day, signing_key, now)
 
 
-def _check_day(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | Trust | None) -> _CheckedDay:
+def _check_day(store: ObjectStore, source: LogSource, day: date, signing_key: str | bytes | Trust | None,
+               now: int) -> _CheckedDay:
     findings = Findings()
     # Parts first: what is committed while this runs is then named by a manifest that is read later.
     listed = [found for table in FORMATS for found in store.list(day_folder(store.prefix, table, source, day))]
@@ -190,9 +214,27 @@ def _check_day(store: ObjectStore, source: LogSource, day: date, signing_key: st
         if found.key not in parts and not (blind and _is_part(store, source, day, found.key)):
             findings.add("foreign", found.key, "no manifest names it: a run that did not finish left it (the next one takes it "
                                                "over), or somebody else put it there")
-    if revisions:
-        _tell_gaps(revisions[-1], findings)
-    return _CheckedDay(source, day, findings, chain, parts)
+    newest = revisions[-1] if revisions else None
+    if newest:
+        _tell_gaps(newest, findings)
+        if newest.manifest.status == "open" and now >= day_span(day).end + _GRACE:
+            _tell_unread(newest, day, findings)
+    readable = chain.revisions.get(chain.expected)
+    files = newest.manifest.files if newest else []
+    return _CheckedDay(
+        source, day, findings, chain.expected, tuple(revision.key for revision in revisions), tuple(parts),
+        tuple((file.key, parts[file.key].recount.rows) for file in files if file.format == "jsonl" and file.key in parts),
+        newest.manifest.status if newest else None, readable.manifest.ends_on if readable else None,
+        tuple(_Stray(stray.key, tuple(file.key for file in stray.manifest.files)) for stray in chain.strays),
+        tuple(part.entries[-1][1] for part in parts.values() if part.missing))
+
+
+def _tell_unread(newest: Revision, day: date, findings: Findings) -> None:
+    """What an open day lacks beside its gaps. Its own run should have mended it long ago."""
+    told = [gap_span(gap.start, gap.end) for gap in newest.manifest.gaps]
+    for span in subtract_spans(to_mend(newest.manifest, day_span(day)), told):
+        stretch = f"{format_instant(span.start)} to {format_instant(span.end)}"
+        findings.add("gap", newest.key, f"{stretch}: read too early, and not again")
 
 
 def _tell_gaps(newest: Revision, findings: Findings) -> None:
@@ -231,23 +273,23 @@ def _explain_moves(store: ObjectStore, days: Sequence[_CheckedDay], around: Find
     """Turns ``missing`` into ``moved`` where the same bytes lie under another key, and says no more of that key."""
     everywhere = [*(checked.findings for checked in days), *([around] if around else [])]
     for checked in days:
-        for stray in checked.chain.strays:
-            explained = [stray.key, f"{stray.key.rpartition('/')[0]}/", *(file.key for file in stray.manifest.files)]
+        for stray in checked.strays:
+            explained = [stray.key, f"{stray.key.rpartition('/')[0]}/", *stray.parts]
             for findings in everywhere:
                 for key in explained:
                     findings.drop("missing", key)
                     findings.drop("foreign", key)
-    lost = [(checked, part, part.entries[-1][1]) for checked in days for part in checked.parts.values() if part.missing]
+    lost = [(checked, file) for checked in days for file in checked.lost]
     if not lost:
         return
     named = {key for checked in days for key in checked.parts}
-    sizes = {file.bytes for _, _, file in lost}
+    sizes = {file.bytes for _, file in lost}
     places = {_sha256(store, found.key): found.key for found in store.list(f"{store.prefix}/" if store.prefix else "")
               if found.bytes in sizes and found.key not in named}
-    for checked, part, file in lost:
+    for checked, file in lost:
         if place := places.get(file.sha256):
-            checked.findings.drop("missing", part.key)
-            checked.findings.add("moved", part.key, f"it lies at {place}")
+            checked.findings.drop("missing", file.key)
+            checked.findings.add("moved", file.key, f"it lies at {place}")
             for findings in everywhere:
                 findings.drop("foreign", place)
 

@@ -38,7 +38,7 @@ def archive_daily_logs(
         credentials: The key to deepset.
         archive: Where the logs go.
         workspace: The workspace's name.
-        pipelines: Names; without any, every pipeline that is listed or was archived in the last three days.
+        pipelines: Names; without any, every one that is listed, or was archived and is not closed yet.
         day: One UTC day; without it, every closed day that is still shown and not settled.
         error_threshold: Alert when a pipeline's errors of a day reach this number; None for no alert.
         notify: The slug of a notification block that gets the alerts, such as slack-webhook/on-call.

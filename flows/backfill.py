@@ -44,7 +44,7 @@ def backfill_logs(
         workspace: The workspace's name.
         start: The first UTC day.
         end: The last UTC day.
-        pipelines: Names; without any, every pipeline that is listed or was archived in the last three days.
+        pipelines: Names; without any, every one that is listed, or was archived and is not closed yet.
         select: missing: days without a manifest; incomplete: those, and days that are open or have gaps; all: every day, read
             again.
         dry_run: Show the plan in the run's log and do nothing.

@@ -150,6 +150,24 @@ def test_a_part_with_rows_this_read_lacks_is_foreign_unless_the_platform_shows_t
         assert foreign.foreign[0] == crashed.files[0].key
 
 
+def test_a_part_with_thousands_of_late_rows_is_adopted_where_the_platform_shows_them(bench: Bench):
+    rows = [log_row(second) for second in range(0, 86_400, 30)]
+    crashed = bench.run(rows)
+    late = bench.run(rows[:1], shown=rows)
+    assert (late.files, late.foreign, late.counts.rows) == (crashed.files, [], len(rows))
+    assert bench.run(rows[:1], shown=rows[:-1]).foreign == [crashed.files[0].key]
+
+
+def test_a_part_with_rows_of_a_tie_that_nobody_could_read_whole_is_adopted(bench: Bench, tmp_path: Path):
+    tie = [log_row(43_200, name) for name in "abcdef"]
+    crashed = bench.run([log_row(1), *tie[:4]])
+    with spool_of(tmp_path / "tie", [log_row(1), *tie[2:]]) as spool:
+        spool.add_doubt(Span(tie[0].logged_at - 1000, tie[0].logged_at + 1000), 4)
+        made = Assembler(bench.store, SOURCE, DAY, spool, "gzip", ask=lambda _: []).run(None)
+    assert (made.foreign, made.files[0]) == ([], crashed.files[0])
+    assert sorted(bench.rows(made.files)) == sorted([log_row(1), *tie])
+
+
 def test_a_part_with_rows_of_where_this_read_could_not_look_is_adopted(bench: Bench):
     crashed = bench.run([log_row(1), log_row(50_000)])
     partly = bench.run([log_row(50_000)], covered=Span(SPAN.start + 40_000 * SECOND, SPAN.end))

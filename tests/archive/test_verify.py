@@ -83,7 +83,9 @@ def test_damage_is_found_and_nothing_else(name: str, bucket: Bucket):
 @pytest.mark.parametrize(("field", "value"), [
     ("rows", 94), ("errors", 0), ("rows_by_level__info", 1), ("rows_by_level__extra", 1), ("rows_by_origin", {}),
     ("rows_by_hour__5", 90), ("errors_by_hour__23", 7), ("first", None), ("first", "soon"), ("last", "2026-03-14T12:00:00Z"),
-    ("span__end", "2026-03-14T12:00:00Z"), ("span__start", "2026-03-13T12:00:00Z"), ("span__start", "x"),
+    ("read_at", "x026-03-15T01:00:00Z"), ("gaps", [{"start": "soon", "end": "2026-03-14T12:00:00Z", "reason": "cursor"}]),
+    ("rows_by_hour", [1, 2]), ("span__end", "2026-03-14T12:00:00Z"),
+    ("span__start", "2026-03-13T12:00:00Z"), ("span__start", "x"),
 ])
 def test_every_number_of_a_manifest_is_counted_again(field: str, value: object, bucket: Bucket):
     bucket.edit(manifest(3), **{field: value})
@@ -113,6 +115,37 @@ def test_a_part_and_its_manifest_that_both_changed_are_both_named(bucket: Bucket
     bucket.edit(LONE, span__start="2026-03-17T12:00:00Z")
     day = verify_day(bucket.store, PIPELINE, FOURTH_DAY)
     assert (day.parts_valid, day.parts, day.rows) == (0, 1, 0)
+
+
+def test_a_day_that_was_left_open_is_not_complete(s3: S3Handle):
+    bucket = Bucket(s3)
+    gaps = [{"start": "2026-03-14T05:00:00Z", "end": "2026-03-14T06:00:00Z", "reason": "cursor"}]
+    put_day(bucket.store, PIPELINE, DAY, [[plain_rows(6)]], status="open", read_at="2026-03-15T00:10:00Z", gaps=gaps)
+    late = bucket.verify(end=DAY, now=datetime(2026, 3, 16, tzinfo=UTC))
+    (found,) = late.all_findings
+    assert found.kind == "gap"
+    assert found.detail.split("; ") == ["2026-03-14T05:00:00Z to 2026-03-14T06:00:00Z: cursor",
+                                        "2026-03-14T23:40:00Z to 2026-03-15T00:00:00Z: read too early, and not again"]
+    assert verify_day(bucket.store, PIPELINE, DAY).findings == late.all_findings
+    in_time = bucket.verify(end=DAY, now=datetime(2026, 3, 15, 23, 59, tzinfo=UTC)).all_findings
+    assert [finding.detail for finding in in_time] == ["2026-03-14T05:00:00Z to 2026-03-14T06:00:00Z: cursor"]
+
+
+def test_memory_does_not_grow_with_the_manifests_that_were_read(s3: S3Handle):
+    def peak(days: int) -> int:
+        bucket = Bucket(s3)
+        kinds = [{"type": f"E{n}", "frame": "x" * 2000, "count": 1} for n in range(100)]
+        for number in range(days):
+            put_day(bucket.store, PIPELINE, DAY + timedelta(days=number), [[]], status="settled", exceptions=kinds)
+        tracemalloc.start()
+        try:
+            bucket.verify(now=datetime(2026, 3, 16, tzinfo=UTC))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)
+    assert peak(40) < peak(10) + 2_000_000
 
 
 def test_a_recorded_gap_is_told_and_is_not_wrong(s3: S3Handle):

@@ -185,6 +185,21 @@ def test_a_deleted_pipeline_is_still_considered(deepset: FakeDeepset, credential
     deepset.remove_pipeline("w", "going")
     manifests = archive_daily_logs(credentials, archive, "w", day=YESTERDAY)
     assert {m.source.pipeline for m in manifests} == {"going", "staying"}
+    assert [m.source.pipeline for m in archive_daily_logs(credentials, archive, "w", ["going"], YESTERDAY)] == ["going"]
+
+
+def test_a_damaged_manifest_stops_neither_other_pipelines_nor_other_days(s3: S3Handle, deepset: FakeDeepset,
+                                                                         credentials: DeepsetCredentials, archive: LogArchive):
+    for name in ("bad", "good"):
+        deepset.add_pipeline("w", name, even_day(midnight(YESTERDAY), 50))
+    archive_daily_logs(credentials, archive, "w", ["bad"], YESTERDAY)
+    day = YESTERDAY.isoformat()
+    s3.client().put_object(Bucket=archive.bucket, Key=f"manifests/workspace=w/pipeline=bad/dt={day}/r00002.json", Body=b"{}")
+    deepset.remove_pipeline("w", "bad")
+    assert {m.dt for m in archive_daily_logs(credentials, archive, "w", ["good"])} >= {day}
+    with pytest.raises(ArchiveError, match=f"bad {day}") as failed:
+        archive_daily_logs(credentials, archive, "w")
+    assert "good" not in str(failed.value)
 
 
 @pytest.mark.parametrize(("wrong", "said"), [
