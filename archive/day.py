@@ -15,7 +15,7 @@ from ..api.learned import Learned
 from ..api.parallel import SpansRead
 from ..api.rows import Page, Row
 from ..api.sources import LogSource
-from ..api.times import SECOND, Span, day_span, format_instant
+from ..api.times import SECOND, Span, day_span, format_instant, to_day
 from ..api.walk import Request
 from . import chain
 from .assemble import Assembler
@@ -104,10 +104,11 @@ def archive_day(
         progress: called after each stretch.
 
     Raises:
-        InvalidInputError: a day in the future, an unknown format.
+        InvalidInputError: a time instead of a day, a day in the future, an unknown format.
         IdentityError, ClockError: before anything is read.
         DeepsetError: nothing could be read, or the store refused.
     """
+    day = to_day(day, "day")
     require_formats(options.formats)
     if max_concurrency < 1:
         raise InvalidInputError(f"`max_concurrency` is {max_concurrency}.", "Give at least 1.")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from prefect_deepset.api.errors import GatewayTimeoutError, InvalidInputError
+from prefect_deepset.archive.verify import verify_day
 from prefect_deepset.testing import Behaviour, Fault, Faults, HeavyRange, even_day, row
 
 from ..servers.ministack import S3Handle
-from .day_runs import Runs, runs_at
+from .day_runs import DAY, Runs, runs_at
 
 MIDNIGHT = "2026-03-14T00:00:00Z"
 LATE = "2026-03-14T15:00:00.5Z"
@@ -211,6 +213,23 @@ def test_a_day_that_has_not_begun_is_refused_without_a_request(runs: Runs):
     with pytest.raises(InvalidInputError, match="has not begun"):
         runs.at("2026-03-13T23:59:59Z")
     assert runs.server.requests == []
+
+
+@pytest.mark.parametrize("day", [datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC), DAY.isoformat()])
+def test_a_day_given_as_a_midnight_or_as_text_lies_where_every_other_does(runs: Runs, day: date):
+    runs.at("2026-03-15T01:00:00Z", day)
+    runs.assert_whole()
+    assert verify_day(runs.store, runs.source, day).ok
+
+
+def test_a_time_is_no_day(runs: Runs):
+    runs.server.reset()
+    noon = datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=UTC)
+    with pytest.raises(InvalidInputError, match="`day`"):
+        runs.archive(noon)
+    with pytest.raises(InvalidInputError, match="`day`"):
+        verify_day(runs.store, runs.source, noon)
+    assert (runs.server.requests, runs.keys()) == ([], [])
 
 
 def test_bad_options_are_refused_without_a_request(runs: Runs):

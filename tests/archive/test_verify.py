@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import zstandard
@@ -276,6 +276,14 @@ def test_wrong_parameters_are_named(bucket: Bucket):
         bucket.verify(max_concurrency=0)
     with pytest.raises(InvalidInputError, match="key"):
         bucket.verify(signing_key="")
+    with pytest.raises(InvalidInputError, match="`pipelines` is empty"):
+        bucket.verify(pipelines=[])
+    with pytest.raises(InvalidInputError, match="`end`"):
+        bucket.verify(end=datetime(2026, 3, 20, 1))  # noqa: DTZ001
+
+
+def test_a_far_end_ends_where_the_archive_does(bucket: Bucket):
+    assert bucket.verify(start=DAY, end=date.max).days == bucket.verify(start=DAY).days
 
 
 def test_a_verdict_can_be_kept_as_json(bucket: Bucket):
