@@ -176,6 +176,8 @@ class _Run:
         commit_partial: bool,
     ) -> DayResult:
         """Reads into the spool and brings it into the store."""
+        if prove := getattr(self.store, "prove_writable", None):
+            prove()  # or hours of reading show that nothing can be kept
         revision = (latest.manifest.revision if latest else 0) + 1
         policy = self.options.redaction
         purpose = Purpose(revision, self.options.compression, policy.sha256 if policy else None)

@@ -77,6 +77,9 @@ def choose_sources(credentials: DeepsetCredentials, archive: LogArchive, workspa
     known = list(dict.fromkeys([*listed, *archived]))
     if names is not None:
         _check_known(workspace, names, known)
+    if names is None and not known and not indexes:
+        get_run_logger().warning("Workspace %s lists no pipeline, and none was archived of late: check its name and the key.",
+                                 workspace)
     chosen = [LogSource(workspace, name) for name in (known if names is None else names)]
     # Not looked up: the API has no list of indexes that is known of. One that does not exist is named when it is read.
     return chosen + [LogSource(workspace, check_name(name, "index"), "index") for name in dict.fromkeys(indexes or ())]
