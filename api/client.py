@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,14 +23,15 @@ from .errors import (
     ResponseError,
     WorkspaceNotFoundError,
 )
-from .filters import build_filter, each, spellings
+from .filters import each, origin_and
 from .learned import Learned
+from .levels import LevelFilter, level_rows
 from .models import Pipeline, PipelineLog, Workspace, parse_pipeline, parse_pipelines, parse_workspaces
 from .parameters import check_text, check_texts
 from .rows import Page, Row, decode_page
 from .sources import LogSource
-from .statuses import shown
-from .stream import stream_rows
+from .statuses import shown_instead
+from .stream import Asking, Stream, merged
 from .times import SECOND, Span, format_instant, to_instant
 from .urls import DEFAULT_BASE_URL, check_name
 from .walk import MAX_LIMIT, Request, Walk
@@ -165,7 +165,7 @@ class DeepsetClient:
             source: the pipeline or index.
             after: the cursor, nanoseconds since 1970; under ``DESC`` the page goes on to older rows. None begins at the newest.
             limit: rows at most, 1 to 100.
-            filter: an OData expression, as `build_filter` makes it.
+            filter: an OData expression, such as ``level eq 'error'``.
             order: ``DESC`` newest first, ``ASC`` oldest first. What `after` means under ``ASC`` is unknown.
 
         Raises:
@@ -187,9 +187,8 @@ class DeepsetClient:
         try:
             return decode_page(body)
         except ResponseError as error:
-            begins = shown(body, self._connection.redact)
-            raise ResponseError(f"{error.problem} It begins: {begins}" if begins else error.problem,
-                                "It is worth asking again.", where()) from error
+            said = shown_instead(body, self._connection.redact)
+            raise ResponseError(f"{error.problem} {said}".rstrip(), "It is worth asking again.", where()) from error
 
     @contextmanager
     def logs_csv(self, source: LogSource, *, after: int | None = None, limit: int = MAX_LIMIT, filter: str | None = None,  # noqa: A002
@@ -220,7 +219,8 @@ class DeepsetClient:
         Args:
             workspace, pipeline: names.
             start, end: the span, half-open (`end` is not included): datetimes with a time zone, or RFC 3339 text.
-            levels: only rows with one of these levels, however they are spelt; None or empty for all.
+            levels: only rows with one of these levels, in lower, upper or title case, or as the newest rows write them; None
+                or empty for all.
             origins: the same for origins, as the platform writes them.
             filter: an OData expression besides.
 
@@ -241,13 +241,10 @@ class DeepsetClient:
         span = Span(to_instant(start, "start"), to_instant(end, "end"))
         self.check_span(source, span)
         check_text(filter, "filter")
-        wanted_levels, wanted_origins = spellings(each(check_texts(levels, "levels"))), each(check_texts(origins, "origins"))
-        streams = [
-            self._stream(source, span, level, origin, query)
-            for level in wanted_levels or [None] for origin in wanted_origins or [None]
-            for query in build_filter(level, origin, filter)
-        ]
-        return streams[0] if len(streams) == 1 else _merged(streams)
+        chosen, named_origins = each(check_texts(levels, "levels")), each(check_texts(origins, "origins"))
+        wanted = LevelFilter(chosen) if chosen else None
+        streams = [self._stream(source, span, wanted, origin, origin_and(origin, filter)) for origin in named_origins or [None]]
+        return streams[0] if len(streams) == 1 else merged(streams)
 
     def check_span(self, source: LogSource, span: Span) -> None:
         """Refuses a span that can hold no rows. Where it begins after now by this machine's clock, the API's is asked for.
@@ -262,19 +259,24 @@ class DeepsetClient:
         if self.clock_skew is None:
             with suppress(NoLogsError):
                 self.logs_page(source, limit=1)
-        now = int(self._clock() - (self.clock_skew or 0) + 1) * SECOND  # the skew is good to a second
+        now = int(self._server_time() + 1) * SECOND  # the skew is good to a second
         if span.start > now:
             raise InvalidInputError(f"`start` lies in the future: {span}, and it is {format_instant(now)} now.",
                                     "Give a time that has come.", str(source))
 
-    def _stream(self, source: LogSource, span: Span, level: str | None, origin: str | None, query: str | None) -> Iterator[Row]:
-        """The rows of one spelling; a server that ignores the filter, or compares without case, cannot add others' rows."""
+    def _stream(self, source: LogSource, span: Span, levels: LevelFilter | None, origin: str | None,
+                query: str | None) -> Iterator[Row]:
+        """The rows of one origin; a server that ignores the filter, or compares without case, cannot add others' rows."""
         def fetch(request: Request) -> Page:
             return self.logs_page(source, after=request.after, limit=request.limit, filter=request.filter)
 
-        found = stream_rows(Walk(span, Learned(), query), fetch, str(source), now=self._clock, sleep=self._sleep)
-        return (row for row in found if (level is None or row.level == level)
-                and (origin is None or row.origin.lower() == origin.lower()))
+        asking = Asking(fetch, str(source), self._server_time, self._sleep)
+        found = level_rows(span, levels, asking, query) if levels else Stream(Walk(span, Learned(), query), asking).rows()
+        return (row for row in found if origin is None or row.origin.lower() == origin.lower())
+
+    def _server_time(self) -> float:
+        """Seconds since 1970 by the API's clock, as far as it told: what is still shown is judged by that one."""
+        return self._clock() - (self.clock_skew or 0.0)
 
     def _described(self, source: LogSource) -> Pipeline:
         with self._placed(lambda: str(source)):
@@ -356,15 +358,6 @@ def _logs_target(source: LogSource, after: int | None, limit: int, filter_: str 
 def _page_place(source: LogSource, after: int | None, limit: int, filter_: str | None) -> str:
     cursor = "the newest rows" if after is None else f"rows after the cursor {format_instant(after)}"
     return f"{source}, {cursor}, limit {limit}" + (f", filter {filter_[:100]!r}" if filter_ else "")
-
-
-def _merged(streams: list[Iterator[Row]]) -> Iterator[Row]:
-    """Rows of several streams in one, newest first, each once."""
-    last: Row | None = None
-    for row in heapq.merge(*streams, reverse=True):
-        if last is None or (row.logged_at, row.log_id) != (last.logged_at, last.log_id):
-            yield row
-        last = row
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[str]:

@@ -21,7 +21,7 @@ import httpx
 from .credentials import Secret, clean_key, expiry, redactor
 from .errors import ApiError, InvalidInputError, ReadTimeoutError, RedirectError, ResponseError, TransportError
 from .lanes import Lanes
-from .statuses import error_for_status, http_date, shown
+from .statuses import error_for_status, http_date, shown_instead
 from .times import SECOND, format_instant
 from .urls import ApiUrl, is_loopback, parse_base_url
 
@@ -126,8 +126,9 @@ class Connection:
         with self._answer(target, self._csv, where) as response:
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if kind not in {"text/csv", "application/csv", "text/plain", "application/octet-stream", ""}:
-                said = shown(self._body(response, where), self.redact)
-                raise ResponseError(f"Asked for CSV, the API sent {kind[:60]!r}: {said}", "It is worth asking again.", where())
+                said = shown_instead(self._body(response, where), self.redact)
+                raise ResponseError(f"Asked for CSV, the API sent {kind[:60]!r}. {said}".rstrip(), "It is worth asking again.",
+                                    where())
             yield self._pieces(response, where)
 
     @contextmanager
@@ -189,8 +190,8 @@ class Connection:
             pass  # the status says enough
         status, now = response.status_code, self._clock()
         if 200 <= status <= 399:
-            said = shown(bytes(body), self.redact)
-            return ResponseError(f"The API answered {status}{f': {said}' if said else ''}, which is no answer to this request.",
+            said = shown_instead(bytes(body), self.redact)
+            return ResponseError(f"The API answered {status}, which is no answer to this request. {said}".rstrip(),
                                  "It is worth asking again.", where())
         error = error_for_status(status, response.headers, bytes(body), where(), self.redact, now)
         if status == 401 and self._expiry is not None and self._expiry.timestamp() <= now:

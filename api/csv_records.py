@@ -116,10 +116,21 @@ def read_header(cells: Sequence[str], where: str) -> Header:
     plain = _plain(names)
     missing = [name for name in REQUIRED if plain.count(name) != 1]
     if missing:
+        if any(map(_is_instant, names)):  # a row, whose content belongs into no error
+            raise CsvHeaderError("The CSV begins with a record, not with the columns' names.",
+                                 "Please report this; until then read the logs as JSON.", where)
         came = ", ".join(repr(name[:30]) for name in names[:12]) + (", ..." if len(names) > 12 else "")
         raise CsvHeaderError(f"The CSV's columns are not the ones known: no single {', '.join(missing)} among {came}.",
                              "Please report this header; until then read the logs as JSON.", where)
     return Header(names, *(plain.index(name) for name in ("log_id", "logged_at", "level", "origin")))
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        parse_instant(text)
+    except ValueError:
+        return False
+    return True
 
 
 def same_row(header: Header, record: Row, row: Row) -> bool:

@@ -1,4 +1,4 @@
-"""OData filters, as far as the platform is known to take them: exact matches joined with ``and``."""
+"""OData filters: exact matches joined with ``and``, which the platform is known to take, or with ``or``, which it may."""
 
 from __future__ import annotations
 
@@ -28,35 +28,26 @@ def level_filter(level: str) -> str:
     return f"level eq {quote(level)}"
 
 
+def any_level(levels: Iterable[str]) -> str:
+    """``level eq 'error' or level eq 'ERROR'``, where the platform takes ``or``."""
+    return " or ".join(map(level_filter, levels))
+
+
 def origin_filter(origin: str) -> str:
     """``origin eq 'haystack'``."""
     return f"origin eq {quote(origin)}"
 
 
-def build_filter(levels: Iterable[str] | None = None, origins: Iterable[str] | None = None,
-                 raw: str | None = None) -> list[str | None]:
-    """The filters whose answers together are the rows of any of the levels **and** any of the origins that `raw` lets through.
-
-    Whether the platform takes ``or`` is unknown, so several levels and origins become several queries, one for each pair.
-
-    Args:
-        levels: level values as the platform writes them; None or none at all for every level. One value may come as plain text.
-        origins: the same for origins.
-        raw: an OData expression, sent as it is.
-
-    Returns:
-        At least one filter; ``[None]`` when there is nothing to filter by. No two let the same row through.
+def origin_and(origin: str | None, raw: str | None) -> str | None:
+    """The filter for the rows of an origin that `raw`, an OData expression, lets through; None for neither.
 
     Raises:
-        InvalidInputError: an empty level or origin, or text that cannot be sent.
+        InvalidInputError: an empty origin, or text that cannot be sent.
     """
     extra = _encodable(raw).strip() if raw else ""
-    by_level = [[level_filter(level)] for level in each(levels)] or [[]]
-    by_origin = [[origin_filter(origin)] for origin in each(origins)] or [[]]
-    pairs = [[*level, *origin] for level in by_level for origin in by_origin]
-    if extra and any(pairs) and _OR.search(_QUOTED.sub("", extra)):
-        extra = f"({extra})"  # `and` binds tighter; parentheses only where they change the meaning
-    return [" and ".join([*pair, *([extra] if extra else [])]) or None for pair in pairs]
+    if origin is None:
+        return extra or None
+    return both(origin_filter(origin), extra) if extra else origin_filter(origin)
 
 
 def not_before(floor: int) -> str:
@@ -69,9 +60,7 @@ def not_before(floor: int) -> str:
 
 def both(first: str | None, second: str) -> str:
     """The conjunction of two filters."""
-    if not first:
-        return second
-    return f"({first}) and {second}" if _OR.search(_QUOTED.sub("", first)) else f"{first} and {second}"
+    return f"{_grouped(first)} and {_grouped(second)}" if first else second
 
 
 def each(values: Iterable[str] | None) -> list[str]:
@@ -85,6 +74,11 @@ def spellings(levels: Iterable[str]) -> list[str]:
     Levels are seen in several spellings, and whether the platform tells them apart is unknown: each is asked for.
     """
     return list(dict.fromkeys(form for level in levels for form in (level, level.lower(), level.upper(), level.capitalize())))
+
+
+def _grouped(part: str) -> str:
+    """A part of a conjunction: `and` binds tighter than `or`; parentheses stand only where they change the meaning."""
+    return f"({part})" if _OR.search(_QUOTED.sub("", part)) else part
 
 
 def _encodable(text: str) -> str:

@@ -141,6 +141,20 @@ def test_a_list_that_never_ends_is_an_error(server: ScriptedServer, client: Deep
         client.pipelines("w")
 
 
+@pytest.mark.parametrize("fault", [
+    Fault(truncate=0.9), Fault(200, b'[{"message": "hunter2"}]'), Fault(200, b'"message": "hunter2", "log_id": "a"}]}'),
+    Fault(206, b'{"data": [{"message": "hunter2"}]}'), Fault(200, b'{"message": "hunter2", "log_id": "a"}')])
+def test_no_error_quotes_what_may_be_rows(platform: FakeDeepset, deepset: DeepsetClient, fault: Fault) -> None:
+    platform.add_rows("support", NAME, [row("2026-01-31T23:59:59.9Z", message="hunter2")])
+    platform.on_request = lambda _: fault
+    with pytest.raises(e.ResponseError, match="bytes may hold rows") as caught:
+        deepset.logs_page(SOURCE)
+    assert "hunter2" not in str(caught.value)
+    platform.on_request = lambda _: Fault(200, b'{"data": [{"message": "hunter2"}]}', "application/json")
+    with pytest.raises(e.ResponseError, match="bytes may hold rows"), deepset.logs_csv(SOURCE) as lines:
+        list(lines)
+
+
 def test_a_wrong_key_is_said_to_be_wrong(platform: FakeDeepset) -> None:
     with DeepsetClient("api_wrong-key", platform.url) as client:
         for ask in (client.workspaces, lambda: client.pipelines("support"), lambda: client.logs_page(SOURCE)):
@@ -181,10 +195,18 @@ def test_logs_are_complete_newest_first_and_each_once(
                                   if found["level"] in {"error", "warning"} and found["origin"] in {"haystack", "unknown"})
 
 
-def test_a_raw_filter_goes_with_the_others(platform: FakeDeepset, deepset: DeepsetClient) -> None:
-    list(deepset.rows("support", NAME, *DAY, levels="error", filter="origin eq 'haystack'"))
-    assert {request.params["filter"] for request in platform.requests} == {
-        f"level eq '{level}' and origin eq 'haystack'" for level in ("error", "ERROR", "Error")}
+@pytest.mark.parametrize("or_filter", ["honoured", "400"])
+def test_a_raw_filter_goes_with_the_others(platform: FakeDeepset, deepset: DeepsetClient,
+                                           or_filter: Literal["honoured", "400"]) -> None:
+    platform.behaviour = Behaviour(or_filter=or_filter)
+    platform.add_rows("support", NAME, even_day(DAY[0], 8_000, seed=2))
+    raw = "origin eq 'haystack' or origin eq 'unknown'" if or_filter == "honoured" else "origin eq 'haystack'"
+    found = list(deepset.rows("support", NAME, *DAY, levels="error", filter=raw))
+    truth = [json.loads(row.raw) for row in platform.truth("support", NAME)]
+    assert sorted(row.log_id for row in found) == sorted(
+        row["log_id"] for row in truth if row["level"] == "error" and f"'{row['origin']}'" in raw)
+    assert all("origin eq 'haystack'" in request.params["filter"] for request in platform.requests)
+    assert any("level eq 'Error'" in request.params["filter"] for request in platform.requests)
 
 
 @pytest.mark.parametrize("level_case", ["exact", "any"])

@@ -169,6 +169,13 @@ def test_an_unknown_header_is_named_and_leaves_no_file(
     assert len(platform.requests) == 1
 
 
+def test_a_record_in_the_headers_place_is_not_quoted(server: ScriptedServer, client: DeepsetClient, tmp_path: Path) -> None:
+    server.answers(reply(b"a,hunter2,2026-01-31T10:00:00Z,info,o\r\n", kind="text/csv"))
+    with pytest.raises(e.CsvHeaderError, match="begins with a record") as caught:
+        download_csv(client, SOURCE, SPAN, tmp_path / "x.csv")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_header_that_changes_is_an_error(platform: FakeDeepset, deepset: DeepsetClient, tmp_path: Path) -> None:
     def change(request: Any) -> None:
         if request.logs_number == 5:

@@ -6,32 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect_deepset.api.errors import InvalidInputError
-from prefect_deepset.api.filters import build_filter, level_filter, origin_filter, quote
+from prefect_deepset.api.filters import any_level, both, level_filter, origin_and, origin_filter, quote
 
 
 def test_filters_are_written_as_the_platform_is_known_to_take_them() -> None:
     assert level_filter("error") == "level eq 'error'"
     assert origin_filter("querypipeline") == "origin eq 'querypipeline'"
-    assert build_filter(["error"], ["haystack"]) == ["level eq 'error' and origin eq 'haystack'"]
+    assert any_level(["error", "ERROR"]) == "level eq 'error' or level eq 'ERROR'"
 
 
-def test_several_values_become_several_queries_that_do_not_overlap() -> None:
-    assert build_filter(["info", "error", "info"], ["a", "b"]) == [
-        "level eq 'info' and origin eq 'a'", "level eq 'info' and origin eq 'b'",
-        "level eq 'error' and origin eq 'a'", "level eq 'error' and origin eq 'b'",
-    ]
+def test_nothing_to_filter_by_is_no_filter() -> None:
+    assert origin_and(None, None) is origin_and(None, "  ") is None
 
 
-@pytest.mark.parametrize("nothing", [None, [], ()])
-def test_nothing_to_filter_by_is_one_query_without_a_filter(nothing: list[str] | None) -> None:
-    assert build_filter(nothing, nothing, None) == build_filter(nothing, nothing, "  ") == [None]
-
-
-def test_a_raw_filter_is_sent_as_it_is_and_put_in_parentheses_only_beside_or() -> None:
-    assert build_filter(raw="a eq 1 or b eq 2") == ["a eq 1 or b eq 2"]
-    assert build_filter("error", raw="a eq 1") == ["level eq 'error' and a eq 1"]
-    assert build_filter("error", raw="a eq 1 or b eq 2") == ["level eq 'error' and (a eq 1 or b eq 2)"]
-    assert build_filter("error", raw="a eq 'this or that'") == ["level eq 'error' and a eq 'this or that'"]
+def test_filters_are_put_in_parentheses_only_beside_or() -> None:
+    assert origin_and(None, "a eq 1 or b eq 2") == "a eq 1 or b eq 2"
+    assert origin_and("x", "a eq 1") == "origin eq 'x' and a eq 1"
+    assert origin_and("x", "a eq 1 or b eq 2") == "origin eq 'x' and (a eq 1 or b eq 2)"
+    assert origin_and("x", "a eq 'this or that'") == "origin eq 'x' and a eq 'this or that'"
+    assert both(None, any_level(["a", "b"])) == "level eq 'a' or level eq 'b'"
+    assert both("a eq 1 or b eq 2", any_level(["a", "b"])) == "(a eq 1 or b eq 2) and (level eq 'a' or level eq 'b')"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
@@ -45,4 +39,6 @@ def test_quoting_keeps_any_text_inside_one_literal(text: str) -> None:
 @pytest.mark.parametrize("bad", ["", "\ud800", None, 3])
 def test_values_that_cannot_be_asked_for_are_refused(bad: str) -> None:
     with pytest.raises(InvalidInputError):
-        build_filter([bad])
+        level_filter(bad)
+    with pytest.raises(InvalidInputError):
+        origin_filter(bad)

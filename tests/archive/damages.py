@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect_deepset.api.sources import LogSource
 from prefect_deepset.archive.keys import manifest_key, part_key
-from prefect_deepset.archive.manifest import Manifest, sha256_hex
+from prefect_deepset.archive.manifest import sha256_hex
 from prefect_deepset.archive.verify import ArchiveVerdict, verify_archive
 
 from ..servers.ministack import S3Handle
@@ -80,7 +80,7 @@ class Bucket:
             for step in steps:
                 place = place[step]
             place[last] = value
-        self[key] = Manifest.model_validate(found).to_bytes()
+        self[key] = (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode()
 
     def manifest(self, revision: int) -> dict[str, Any]:
         return json.loads(self[manifest(revision)])
@@ -194,6 +194,12 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]]]] = {
     "a day's manifest moved to another day": (lambda b: b.move(manifest(1, SECOND_DAY), manifest(2, THIRD_DAY)),
                                               [(MOVED, manifest(1, SECOND_DAY))]),
     "a manifest overwritten by the next": (lambda b: b.__setitem__(manifest(1), b[manifest(2)]), [(MODIFIED, manifest(1))]),
+    "two revisions exchanged": (lambda b: exchange(b, manifest(1), manifest(2)), [(MOVED, manifest(1)), (MOVED, manifest(2))]),
+    "the manifests of two days exchanged": (lambda b: exchange(b, SOLE, manifest(1, THIRD_DAY)),
+                                            [(MOVED, SOLE), (MOVED, manifest(1, THIRD_DAY))]),
+    "the newest revision's number": (lambda b: b.edit(manifest(3), revision=4), [(MODIFIED, manifest(3))]),
+    "a revision's number": (lambda b: b.edit(manifest(2), revision=1), [(MODIFIED, manifest(2))]),
+    "an older revision's status": (lambda b: b.edit(manifest(1), status="open"), [(LINK, manifest(2))]),
     "a manifest copied": (lambda b: b.__setitem__(manifest(2, THIRD_DAY), b[manifest(2)]), [(FOREIGN, manifest(2, THIRD_DAY))]),
     "a day's manifests deleted": (lambda b: b.__delitem__(manifest(1, SECOND_DAY)),
                                   [(MISSING, folder(SECOND_DAY))]),

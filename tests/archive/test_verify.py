@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 import zstandard
@@ -92,6 +93,26 @@ def test_every_number_of_a_manifest_is_counted_again(field: str, value: object, 
     assert field.partition("__")[0] in findings[0].detail
 
 
+HOUR = {"start": "2026-03-14T01:00:00Z", "end": "2026-03-14T02:00:00Z", "reason": "error"}
+
+
+@pytest.mark.parametrize(("revision", "fields", "said"), [
+    (3, {"status": "gap"}, "names none"), (3, {"gaps": [HOUR]}, "names gaps"), (1, {"status": "settled"}, "without a sealed"),
+    (3, {"status": "gap", "gaps": [{**HOUR, "end": HOUR["start"]}]}, "no stretch of its day"),
+    (3, {"status": "gap", "gaps": [{**HOUR, "start": "2026-03-13T01:00:00Z"}]}, "no stretch of its day"),
+    (1, {"read_at": "2020-01-01T00:00:00Z"}, "before its day began"), (3, {"read_at": "2026-03-14T00:00:00Z"}, "long before"),
+    (2, {"late_rows": 999}, "late_rows"), (1, {"late_rows": 1}, "late_rows"), (3, {"requests": -1}, "requests is negative"),
+    (3, {"span__start": "2026-03-14T00:00:00.000001Z"}, "span"),
+])
+def test_a_manifest_that_contradicts_itself_or_the_one_before_is_found(
+    revision: int, fields: dict[str, Any], said: str, bucket: Bucket
+):
+    bucket.edit(manifest(revision), **fields)
+    finding, = (found for found in bucket.verify().all_findings if found.kind != "gap")
+    assert (finding.kind, finding.key) == (MODIFIED, manifest(revision))
+    assert said in finding.detail
+
+
 def test_rows_doubled_across_parts_are_found(s3: S3Handle):
     bucket = Bucket(s3)
     rows = plain_rows(30)
@@ -110,7 +131,7 @@ def test_several_damages_are_all_found(bucket: Bucket):
 
 def test_a_part_and_its_manifest_that_both_changed_are_both_named(bucket: Bucket):
     flip(bucket, LONE_PART)
-    bucket.edit(LONE, span__start="x")
+    bucket.edit(LONE, span__start="2026-03-17T12:00:00Z")
     day = verify_day(bucket.store, PIPELINE, FOURTH_DAY)
     assert (day.parts_valid, day.parts, day.rows) == (0, 1, 0)
 
@@ -204,6 +225,16 @@ def test_a_signed_revision_vouches_for_what_it_was_built_on(s3: S3Handle):
     second = Manifest.from_bytes(bucket[manifest(2)], "")
     bucket[manifest(2)] = sign(second, KEY).to_bytes()
     assert bucket.found(end=DAY, signing_key=KEY) == []
+
+
+def test_a_policy_that_a_part_did_not_go_through_is_found(bucket: Bucket):
+    bucket.edit(manifest(2), redaction="a policy")
+    assert bucket.found(end=DAY) == [(MODIFIED, manifest(2))]
+
+
+def test_a_part_said_to_have_been_redacted_since_is_found(bucket: Bucket):
+    bucket.edit(manifest(3), files__0__redaction="a policy")
+    assert bucket.found(end=DAY) == [(MODIFIED, manifest(3))]
 
 
 def test_zstd_parts_in_several_frames_are_read(s3: S3Handle):
