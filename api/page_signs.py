@@ -58,3 +58,10 @@ def may_be_last(page: Page, learned: Learned) -> bool:
     room = len(sizes) < learned.largest_page and sum(sizes) + max(sizes) <= learned.heaviest_page
     denied = learned.total_counts == "after" and page.total is not None and page.total > len(sizes)
     return (room or len(sizes) == 1) and not denied
+
+
+def top_is_wanted(page: Page, learned: Learned, *, first: bool) -> bool:
+    """Whether the server's newest page is worth a request before an end is believed: once, when no row came at all, or when the
+    total says that there are more and nobody knows yet what it counts."""
+    more = page.total is not None and page.total > len(page.rows)
+    return not learned.top_seen and ((first and not page.rows) or (more and learned.total_counts is None))

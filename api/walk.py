@@ -9,8 +9,8 @@ nothing between the two pages can be missing, however the server compares. Other
   overlap (as long as no row has come out of order), then (`Walk.stalled`) the tie is read by splits, see `splits.py`;
 - the anchor is missing: the server compares more coarsely than a millisecond, and the overlap is widened.
 
-Rows leave the walk in strict descending order of (`logged_at`, `log_id`), each once, as soon as everything newer than
-them is proven complete. Only the rows of the overlap and the ids of the last two pages are kept.
+Rows leave the walk in strict descending order of (`logged_at`, `log_id`), each once, as soon as everything newer is proven
+complete. Only the rows of the overlap and the ids of the last two pages are kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .filters import both, not_before
 from .held import Held, Key
 from .learned import Learned
 from .load import MAX_LIMIT, Load
-from .page_signs import TOLERANCE, disorder_of, is_full, may_be_last, refuse_newer
+from .page_signs import TOLERANCE, disorder_of, is_full, may_be_last, refuse_newer, top_is_wanted
 from .place import Next, Place
 from .rows import Page, Row
 from .steps import Increment, Request, ceil_to
@@ -53,7 +53,6 @@ class Walk:
         self.stalled = False
         self.wants_top = False
         """Whether the server's newest page is to be asked for, for `take_top`."""
-        self.pages = 0
         self.totals = Totals(learned)
         self.ended = False
         """True when the server had nothing older than the span's start."""
@@ -120,7 +119,6 @@ class Walk:
             CursorError: when time does not move as the contract says.
             EndDisputedError: when the server insists on an end that its own numbers deny.
         """
-        self.pages += 1
         self.answered_at = answered_at
         rows = page.rows
         self.learned.see(rows)
@@ -242,7 +240,7 @@ class Walk:
     def _narrower(self) -> int:
         """The overlap that shows the older half of a page's rows above the anchor again: rows among them that were not seen
         before tell that the server's order is coarser than its times."""
-        above = sorted(at for at, _ in self._held.known_in(Span(self.position + 1, self.position + self._place.overlap)))
+        above = sorted(at for at, _ in self.known_in(Span(self.position + 1, self.position + self._place.overlap)))
         return above[min(len(above), MAX_LIMIT) // 2] - self.position if above else MICROSECOND
 
     def _nudge(self) -> None:
@@ -278,7 +276,7 @@ class Walk:
         if floor is not None:
             self._pass_window(floor)
             return
-        if self._top_is_wanted(page):
+        if self.filter is None and top_is_wanted(page, self.learned, first=self._anchor is None):
             self.wants_top = True
             return
         if self._end_denied(page, oldest, answered_at):
@@ -303,14 +301,6 @@ class Walk:
         seen = self.learned.oldest_seen
         return seen is not None and seen < oldest and self.learned.still_shown(seen, answered_at)
 
-    def _top_is_wanted(self, page: Page) -> bool:
-        """Whether the newest page is worth a request: no row came at all, or the total says that there are more and nobody
-        knows yet what it counts."""
-        if self.filter is not None or self.learned.top_seen:
-            return False
-        more = page.total is not None and page.total > len(page.rows)
-        return (not page.rows and self._anchor is None) or (more and self.learned.total_counts is None)
-
     def take_top(self, top: Page) -> None:
         """Takes the server's newest page, asked for since `wants_top`, and goes on."""
         self.wants_top, self.learned.top_seen = False, True
@@ -326,9 +316,7 @@ class Walk:
         if floor <= self.start:
             self._finish()
             return
-        self._anchor = None
-        self._enter = floor
-        self.proven = floor
+        self._anchor, self._enter, self.proven = None, floor, floor
         self._place = Place(self.learned.overlap)
         self.load.grow()
 
@@ -354,7 +342,7 @@ class Walk:
         Raises:
             CursorError: after a hundred ties in a row that could not be resolved: this stretch cannot be read.
         """
-        tie = self.tie
+        tie, overlap = self.tie, max(self._place.tried | {self.learned.overlap})
         self._unresolved = 0 if resolved else self._unresolved + 1
         if self._unresolved > _MOST_UNRESOLVED:
             raise CursorError(
@@ -362,7 +350,6 @@ class Walk:
                 "The server's filters cannot tell them apart. Please report it.",
             )
         self._keep(rows)
-        overlap = max(self._place.tried | {self.learned.overlap})
         self.stalled = False
         if tie.start <= self.start:
             self._finish()

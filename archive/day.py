@@ -137,7 +137,13 @@ def archive_day(
 def _neighbour(store: ObjectStore, source: LogSource) -> StoredManifest | None:
     """A manifest of another source of the workspace, for one that is new: they belong to the same host."""
     for other in chain.archived_sources(store, source.workspace):
-        if other != source and (found := chain.newest_readable(store, other)) is not None:
+        if other == source:
+            continue
+        try:
+            found = chain.newest_readable(store, other)
+        except ManifestError:
+            continue  # said where that source is planned
+        if found is not None:
             return found
     return None
 
