@@ -13,6 +13,7 @@ from .errors import ManifestError
 from .keys import day_folder, manifest_key, parse_manifest_key, parse_part_key
 from .manifest import Manifest, sha256_hex
 from .objects import ObjectStore
+from .relations import contradictions
 from .signing import Trust
 from .verdicts import Findings
 
@@ -59,7 +60,12 @@ def check_chain(store: ObjectStore, source: LogSource, day: date, findings: Find
 
 
 def check_links(revisions: dict[int, Revision], findings: Findings) -> None:
-    """Holds each `previous` hash against the revision before. Last of all: a fault already found explains a broken hash."""
+    """Holds each revision against itself and the one before. Last of all: a fault already found explains a broken hash."""
+    for number, revision in revisions.items():
+        previous, before = revision.manifest.previous, revisions.get(number - 1)
+        linked = previous is not None and before is not None and previous.sha256 == sha256_hex(before.body)
+        for contradiction in contradictions(revision.manifest, before.manifest if linked and before else None):
+            findings.add("modified", revision.key, contradiction)
     for number, revision in revisions.items():
         previous, before = revision.manifest.previous, revisions.get(number - 1)
         if previous and before and previous.sha256 != sha256_hex(before.body) and not findings.speak_against(before.key):
@@ -90,8 +96,8 @@ def _read(store: ObjectStore, source: LogSource, day: date,
     newest = max([*revisions, 0])
     for found in misplaced:
         home, number = _home(store, found.manifest), _number(store, source, day, found.key)
-        movable = home is not None and store.get(home) is None
-        if number and (_contradicts_itself(store, source, day, found.manifest) or (not movable and number <= newest)):
+        movable = home is not None and _is_vacant(store, home)
+        if number and (_contradicts_itself(store, source, day, number, found.manifest) or (not movable and number <= newest)):
             unreadable[number] = "it says that it is another revision, or belongs to another day or source"
         elif home is None or not movable:
             findings.add("foreign", found.key, f"it is a copy of {home}" if home else "it is the manifest of another archive")
@@ -130,9 +136,21 @@ def _home(store: ObjectStore, manifest: Manifest) -> str | None:
     return manifest_key(store.prefix, source, day, manifest.revision) if manifest.revision > 0 else None
 
 
-def _contradicts_itself(store: ObjectStore, source: LogSource, day: date, manifest: Manifest) -> bool:
+def _is_vacant(store: ObjectStore, home: str) -> bool:
+    """Whether what belongs at a manifest's key is not there: nothing is, or another manifest that belongs elsewhere."""
+    body = store.get(home)
+    try:
+        return body is None or _home(store, Manifest.from_bytes(body, home)) != home
+    except ManifestError:
+        return False
+
+
+def _contradicts_itself(store: ObjectStore, source: LogSource, day: date, number: int, manifest: Manifest) -> bool:
     """Whether a manifest that is not where it says was changed, not moved: its parts or its link speak for where it is."""
-    if (manifest.previous is None) != (manifest.revision == 1):
+    previous = manifest.previous
+    if (previous is None) != (manifest.revision == 1):
+        return True
+    if previous is not None and previous.key == manifest_key(store.prefix, source, day, number - 1):
         return True
     here = manifest_key(store.prefix, source, day, manifest.revision) == _home(store, manifest)
     places = (parse_part_key(store.prefix, file.key) for file in manifest.files)

@@ -15,7 +15,7 @@ from ..api.learned import Learned, shown_since
 from ..api.parallel import SpansRead
 from ..api.rows import Page, Row
 from ..api.sources import LogSource
-from ..api.times import SECOND, Span, day_span, format_instant
+from ..api.times import SECOND, Span, day_span, format_instant, to_day
 from ..api.walk import Request
 from . import chain
 from .assemble import Assembler
@@ -103,10 +103,11 @@ def archive_day(
         progress: called after each stretch.
 
     Raises:
-        InvalidInputError: a day in the future, an unknown format.
+        InvalidInputError: a time instead of a day, a day in the future, an unknown format.
         IdentityError, ClockError: before anything is read.
         DeepsetError: nothing could be read, or the store refused.
     """
+    day = to_day(day, "day")
     require_formats(options.formats)
     if max_concurrency < 1:
         raise InvalidInputError(f"`max_concurrency` is {max_concurrency}.", "Give at least 1.")
@@ -209,6 +210,8 @@ class _Run:
         commit_partial: bool,
     ) -> DayResult:
         """Reads into the spool and brings it into the store."""
+        if prove := getattr(self.store, "prove_writable", None):
+            prove()  # or hours of reading show that nothing can be kept
         revision = (latest.manifest.revision if latest else 0) + 1
         policy = self.options.redaction
         purpose = Purpose(revision, self.options.compression, policy.keyed_sha256 if policy else None)

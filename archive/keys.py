@@ -7,9 +7,13 @@ from datetime import date
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from ..api.errors import InvalidInputError
 from ..api.sources import Kind, LogSource
 
 EXTENSIONS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet"}
+_LONGEST = 1024
+"""Bytes of a key, at most."""
+_PART_NAME = len("part-00001.jsonl.zst")
 SUFFIXES = {"gzip": ".gz", "zstd": ".zst"}
 
 
@@ -49,8 +53,16 @@ def workspace_folder(prefix: str, table: str, workspace: str) -> str:
 
 
 def day_folder(prefix: str, table: str, source: LogSource, day: date) -> str:
-    """The folder of one day in one table, with its closing slash."""
-    return f"{source_folder(prefix, table, source)}dt={day.isoformat()}/"
+    """The folder of one day in one table, with its closing slash.
+
+    Raises:
+        InvalidInputError: the names are too long for a part's key below it.
+    """
+    folder = f"{source_folder(prefix, table, source)}dt={day.isoformat()}/"
+    if len(folder.encode()) + _PART_NAME > _LONGEST:
+        raise InvalidInputError("Prefix, workspace and name make keys that are too long for S3 (1,024 bytes, a letter that is "
+                                "not ASCII counts as six or more).", "Use a shorter prefix or name.", str(source)[:200])
+    return folder
 
 
 def part_key(prefix: str, format: str, source: LogSource, day: date, number: int, compression: str | None) -> str:  # noqa: A002 - the manifest's word

@@ -14,9 +14,11 @@ from typing import Any
 
 from ..api.errors import InvalidInputError
 from ..api.models import PipelineLog
+from ..api.parameters import check_texts
 from ..api.rows import Row
-from ..api.sources import LogSource
-from ..api.times import day_span, parse_instant
+from ..api.sources import LogSource, sources_of
+from ..api.times import day_span, parse_instant, to_day
+from ..api.urls import check_name
 from .chain import archived_sources, latest, list_days
 from .formats import to_record
 from .formats.parquet import arrow_schema, load_pyarrow, record_batch
@@ -25,11 +27,12 @@ from .objects import ObjectStore
 from .part_merge import OrderedPart, merge_parts
 from .part_stream import read_part_rows
 
+_ADVICE = "Check the names, and the archive's bucket and prefix."
 _BATCH_ROWS = 8192
 
 
-def read_rows(store: ObjectStore, workspace: str, start: date, end: date, pipelines: Sequence[str | LogSource] | None = None,
-              levels: Iterable[str] | None = None) -> Iterator[Row]:
+def read_rows(store: ObjectStore, workspace: str, start: date, end: date,
+              pipelines: str | Sequence[str | LogSource] | None = None, levels: Iterable[str] | None = None) -> Iterator[Row]:
     """The archived rows of a range of days: pipeline after pipeline, each in order of time. Memory stays flat.
 
     Days that are not archived give no rows; `verify_archive` says which they are.
@@ -39,24 +42,28 @@ def read_rows(store: ObjectStore, workspace: str, start: date, end: date, pipeli
         pipelines: names of pipelines, or sources (an index is one); None for every pipeline that was ever archived.
         levels: such as ``["error"]``, any case; None for all.
 
+    One pipeline or level may come as plain text.
+
     Raises:
-        InvalidInputError: `start` is after `end`, or nothing is archived of a pipeline asked for.
+        InvalidInputError: `start` is after `end`, or nothing is archived of the workspace or of a pipeline asked for.
         ManifestError, PartError: while reading, when the archive is not what it should be.
         StoreError: when the store cannot be read.
     """
+    start, end = to_day(start, "start"), to_day(end, "end")
     if start > end:
         raise InvalidInputError(f"`start` ({start}) is after `end` ({end}).", "Give the earlier day as `start`.")
-    archived = archived_sources(store, workspace)
+    wanted = check_texts(levels, "levels")
+    archived = archived_sources(store, check_name(workspace, "workspace"))
     if pipelines is None:
         asked = [source for source in archived if source.kind == "pipeline"]
+        if not asked:
+            raise InvalidInputError("No pipeline of this workspace is archived here.", _ADVICE, f"workspace {workspace!r}")
     else:
-        asked = list(dict.fromkeys(LogSource(workspace, name) if isinstance(name, str) else name for name in pipelines))
+        asked = sources_of(workspace, pipelines)
         for source in asked:
             if source not in archived:
-                raise InvalidInputError("Nothing of it is archived.", "Check the names, and the archive's bucket and prefix.",
-                                        str(source))
-    wanted = None if levels is None else frozenset(level.lower() for level in levels)
-    return _read(store, asked, start, end, wanted)
+                raise InvalidInputError("Nothing of it is archived.", _ADVICE, str(source))
+    return _read(store, asked, start, end, None if wanted is None else frozenset(level.lower() for level in wanted))
 
 
 def _read(store: ObjectStore, sources: Iterable[LogSource], start: date, end: date,

@@ -59,9 +59,7 @@ class Recount:
             ("first", _instant(manifest.first), self.first), ("last", _instant(manifest.last), self.last),
         ]
         found = [name for name, said, counted in pairs if said != counted]
-        start, end = _instant(manifest.span.start), _instant(manifest.span.end)
-        if not isinstance(start, int) or not isinstance(end, int) or not self.day.start <= start <= end <= self.day.end or (
-                self.first is not None and self.last is not None and not start <= self.first <= self.last < end):
+        if (_instant(manifest.span.start), _instant(manifest.span.end)) != self.day:
             found.append("span")
         return found
 

@@ -127,7 +127,7 @@ class S3Store:
             ConditionalWritesMissingError: the store cannot refuse to overwrite.
             StoreError: and its other kinds.
         """
-        self._prove_conditional_writes()
+        self.prove_writable()
         return self._put(key, body, sha256=sha256, size=size, content_type=content_type)
 
     def get(self, key: str) -> bytes | None:
@@ -181,15 +181,18 @@ class S3Store:
         """
         next(self.list(self._check_key()), None)  # not HEAD, whose answers have no body that says what is wrong
         self._proven = False
-        self._prove_conditional_writes()
+        self.prove_writable()
         if self.get(self._check_key()) != WRITE_CHECK_BODY:
             raise ChecksumError("What was written was not read back.", "Check that nothing else writes there.",
                                 str(Place("s3:GetObject", self.bucket, self._check_key())))
 
-    def _check_key(self) -> str:
-        return f"{self.prefix}/{WRITE_CHECK}" if self.prefix else WRITE_CHECK
+    def prove_writable(self) -> None:
+        """Asks, once, whether the store takes a conditional write and refuses to overwrite. The first write asks by itself.
 
-    def _prove_conditional_writes(self) -> None:
+        Raises:
+            ConditionalWritesMissingError: the store cannot refuse to overwrite.
+            StoreError: it cannot be written, say.
+        """
         with self._proving:
             if self._proven:
                 return
@@ -197,6 +200,9 @@ class S3Store:
             if self._put_check() and self._put_check():
                 raise overwritten(Place("s3:PutObject", self.bucket, self._check_key()))
             self._proven = True
+
+    def _check_key(self) -> str:
+        return f"{self.prefix}/{WRITE_CHECK}" if self.prefix else WRITE_CHECK
 
     def _put_check(self) -> bool:
         return self._put(self._check_key(), WRITE_CHECK_BODY, sha256=sha256_hex(WRITE_CHECK_BODY), size=len(WRITE_CHECK_BODY),

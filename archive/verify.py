@@ -14,8 +14,8 @@ from functools import partial
 from typing import NamedTuple
 
 from ..api.errors import InvalidInputError
-from ..api.sources import LogSource
-from ..api.times import DAY, day_of, day_span, format_instant, to_instant
+from ..api.sources import LogSource, sources_of
+from ..api.times import DAY, day_of, day_span, format_instant, to_day, to_instant
 from .chain import archived_sources, latest, list_days
 from .chain_check import Revision, check_chain, check_links
 from .errors import ManifestError, StoreUnavailableError
@@ -84,7 +84,7 @@ def verify_day(store: ObjectStore, source: LogSource, day: date, signing_key: st
         StoreError: when the store cannot be read.
         InvalidInputError: when a format's extra is missing, the key is empty, or `now` has no time zone.
     """
-    checked = _check_patiently(store, source, day, signing_key, to_instant(now or datetime.now(UTC), "now"))
+    checked = _check_patiently(store, source, to_day(day, "day"), signing_key, to_instant(now or datetime.now(UTC), "now"))
     if not checked.expected:
         _miss(store, checked)
     _explain_moves(store, [checked])
@@ -110,13 +110,13 @@ def verify_archive(store: ObjectStore, workspace: str, pipelines: Sequence[str |
         InvalidInputError: when a format's extra is missing, the key is empty, or `now` has no time zone.
     """
     instant = to_instant(now, "now")
+    start, end = start and to_day(start, "start"), end and to_day(end, "end")
     if start and end and start > end:
         raise InvalidInputError(f"`start` ({start}) is after `end` ({end}).", "Give the earlier day as `start`.")
     if max_concurrency < 1:
         raise InvalidInputError(f"`max_concurrency` is {max_concurrency}.", "Give at least 1.")
     archived = archived_sources(store, workspace)
-    asked = archived if pipelines is None else [
-        LogSource(workspace, name) if isinstance(name, str) else name for name in dict.fromkeys(pipelines)]
+    asked = archived if pipelines is None else sources_of(workspace, pipelines)
     around = Findings()
     if not archived:
         around.add("missing", workspace_folder(store.prefix, "manifests", workspace), "nothing is archived here")
@@ -142,7 +142,8 @@ def _check_days(store: ObjectStore, source: LogSource, start: date | None, end: 
     begun = bool(before)
     ends_on = _ends_on(store, source, before[-1]) if before else None
     due = day_of(now - _GRACE - DAY)
-    last = max([due, *present]) if end is None else end
+    last = max([due, *present])
+    last = last if end is None else min(end, last)
     day = start if start and before else min(present, default=last + timedelta(days=1))
     day = max(day, start) if start else day
     wanted = sorted(found for found in present if day <= found <= last)

@@ -57,12 +57,13 @@ def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: st
     submitted = [(due, archive_day.submit(credentials, archive, workspace, due.source.name, due.day, reread, max_concurrency,
                                           due.source.kind)) for due in days]
     manifests, failed = _collect(submitted)
-    failed = [*failures, *failed, *_unread(manifests)]
+    unread = _unread(manifests)
+    failed = [*failures, *failed, *unread]
     get_run_logger().info("At most %d requests were under way at once.", budget.most_in_use)
     told = _tell(archive, workspace, sources, manifests, rules, notify)
     _report(archive, workspace, manifests, told, failed)
     if failed:
-        raise _run_failed(workspace, failed)
+        raise _run_failed(workspace, failed, others=len(manifests) > len(unread))
     return manifests
 
 
@@ -131,12 +132,12 @@ def run_url() -> str | None:
     return url if url and url.startswith("http") else None
 
 
-def _run_failed(workspace: str, failures: list[Failure]) -> ArchiveError:
+def _run_failed(workspace: str, failures: list[Failure], *, others: bool) -> ArchiveError:
     """One error that names every pipeline and day; those that failed for the same reason together."""
     by_problem: dict[str, list[str]] = {}
     for failure in failures:
         by_problem.setdefault(failure.problem, []).append(f"{failure.pipeline} {failure.day or ''}".strip())
     listed = " ".join(f"[{', '.join(places)}] {problem}" for problem, places in by_problem.items())
     count = f"{len(failures)} day{'s' if len(failures) > 1 else ''}"
-    return ArchiveError(f"{count} could not be archived whole; all others were. {listed}",
+    return ArchiveError(f"{count} could not be archived whole{'; all others were' if others else ''}. {listed}",
                         "Mend what is named and run again: only what is missing is read.", f"workspace {workspace!r}")

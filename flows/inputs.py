@@ -85,6 +85,9 @@ def choose_sources(credentials: DeepsetCredentials, archive: LogArchive, workspa
     chosen = list_pipelines(credentials, workspace)
     if names is None:
         chosen += find_archived(archive, workspace, chosen)
+        if not chosen and not indexes:
+            get_run_logger().warning("Workspace %s lists no pipeline, and none was archived of late: check the name and key.",
+                                     workspace)
     else:
         if not set(names) <= set(chosen):
             _check_known(workspace, names, chosen + find_archived(archive, workspace, chosen, closed=True))

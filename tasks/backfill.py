@@ -12,7 +12,7 @@ from prefect import task
 from ..api.errors import DeepsetError
 from ..api.learned import shown_since
 from ..api.sources import LogSource
-from ..api.times import day_span
+from ..api.times import day_span, to_day
 from ..archive.chain import latest
 from ..archive.manifest import Manifest
 from ..blocks import LogArchive
@@ -47,8 +47,10 @@ def plan_backfill(archive: LogArchive, sources: list[LogSource], start: date, en
         newest_first: the order.
 
     Raises:
+        InvalidInputError: a time instead of a day.
         ArchiveError: the store cannot be read for now (transient).
     """
+    start, end = to_day(start, "start"), to_day(end, "end")
     store = archive.get_store()
     days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
 

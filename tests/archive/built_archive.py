@@ -84,7 +84,8 @@ def put_day(store: ObjectStore, source: LogSource, day: date, revisions: Sequenc
             files += [put_part(store, source, day, number, part, name, compression) for name in formats]
             rows += part
         more = fields if revision == len(revisions) else {}
-        manifest = manifest_of(source, day, revision, list(files), rows, previous=previous, **more)
+        late = sum(map(len, parts)) if revision > 1 else 0
+        manifest = manifest_of(source, day, revision, list(files), rows, previous=previous, **{"late_rows": late, **more})
         body = (sign(manifest, key) if key else manifest).to_bytes()
         keys.append(manifest_key(store.prefix, source, day, revision))
         assert put(store, keys[-1], body)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from prefect_deepset.api.errors import GatewayTimeoutError, InvalidInputError
+from prefect_deepset.api.sources import LogSource
+from prefect_deepset.archive.errors import ConditionalWritesMissingError, StoreAccessError, StoreError
+from prefect_deepset.archive.verify import verify_day
 from prefect_deepset.testing import Behaviour, Fault, Faults, HeavyRange, even_day, row
 
 from ..servers.ministack import S3Handle
-from .day_runs import Runs, runs_at
+from ..servers.s3_proxy import Answer, S3Proxy
+from .day_runs import DAY, Runs, runs_at
 
 MIDNIGHT = "2026-03-14T00:00:00Z"
 LATE = "2026-03-14T15:00:00.5Z"
@@ -210,6 +216,48 @@ def test_today_is_open_up_to_now_and_goes_on_from_there(runs: Runs):
 def test_a_day_that_has_not_begun_is_refused_without_a_request(runs: Runs):
     with pytest.raises(InvalidInputError, match="has not begun"):
         runs.at("2026-03-13T23:59:59Z")
+    assert runs.server.requests == []
+
+
+@pytest.mark.parametrize("day", [datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC), DAY.isoformat()])
+def test_a_day_given_as_a_midnight_or_as_text_lies_where_every_other_does(runs: Runs, day: date):
+    runs.at("2026-03-15T01:00:00Z", day)
+    runs.assert_whole()
+    assert verify_day(runs.store, runs.source, day).ok
+
+
+def test_a_time_is_no_day(runs: Runs):
+    runs.server.reset()
+    noon = datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=UTC)
+    with pytest.raises(InvalidInputError, match="`day`"):
+        runs.archive(noon)
+    with pytest.raises(InvalidInputError, match="`day`"):
+        verify_day(runs.store, runs.source, noon)
+    assert (runs.server.requests, runs.keys()) == ([], [])
+
+
+@pytest.mark.parametrize(("answer", "kind"), [
+    (Answer(403, "AccessDenied"), StoreAccessError), (Answer(501, "NotImplemented"), ConditionalWritesMissingError),
+])
+def test_a_store_that_cannot_be_written_is_found_out_before_a_page_is_read(
+    runs: Runs, s3_proxy: S3Proxy, answer: Answer, kind: type[StoreError]
+):
+    s3_proxy.rule = lambda request: answer if request.method == "PUT" else None
+    store = runs.s3.store(runs.bucket, runs.store.prefix, endpoint_url=s3_proxy.endpoint_url)
+    runs.clock.set("2026-03-15T01:00:00Z")
+    with pytest.raises(kind):
+        runs.archive(store=store)
+    assert runs.pages() == 0
+    runs.at("2026-03-15T01:00:00Z")
+    asked = len(s3_proxy.requests)
+    assert not runs.archive(store=store).committed
+    assert {request.method for request in s3_proxy.requests[asked:]} == {"GET"}  # nothing is due, so nothing is tried
+
+
+def test_a_name_that_makes_keys_too_long_is_refused_without_a_request(runs: Runs):
+    runs.server.reset()
+    with pytest.raises(InvalidInputError, match="too long"):
+        replace(runs, source=LogSource("support", "ü" * 160)).archive()
     assert runs.server.requests == []
 
 

@@ -52,6 +52,13 @@ def test_rows_are_chosen_by_pipeline_day_and_level(archive: Bucket):
     assert list(read_rows(archive.store, "my space", DAY, DAY, levels=["fatal"])) == []
 
 
+def test_one_name_or_level_or_day_may_come_as_plain_text(archive: Bucket):
+    assert {row.level for row in read_rows(archive.store, "my space", DAY, DAY, levels="info")} == {"info", "INFO"}
+    rows = list(read_rows(archive.store, "my space", SECOND_DAY.isoformat(), FOURTH_DAY, "rag/prod"))  # pyright: ignore[reportArgumentType]
+    assert len(rows) == 35
+    assert len(list(read_rows(archive.store, "my space", DAY, FOURTH_DAY, INDEX))) == 4  # pyright: ignore[reportArgumentType]
+
+
 def test_a_part_that_no_manifest_names_is_not_read(s3: S3Handle):
     bucket = Bucket(s3)
     put_day(bucket.store, PIPELINE, DAY, [[plain_rows(4)]])
@@ -72,6 +79,12 @@ def test_wrong_questions_are_refused_at_once(archive: Bucket):
         read_rows(archive.store, "my space", SECOND_DAY, DAY)
     with pytest.raises(InvalidInputError, match="pipeline 'typo'"):
         read_rows(archive.store, "my space", DAY, DAY, ["typo"])
+    with pytest.raises(InvalidInputError, match="workspace 'my spice'"):
+        read_rows(archive.store, "my spice", DAY, DAY)
+    with pytest.raises(InvalidInputError, match="`pipelines` is empty"):
+        read_rows(archive.store, "my space", DAY, DAY, [])
+    with pytest.raises(InvalidInputError, match="`levels`"):
+        read_rows(archive.store, "my space", DAY, DAY, levels=[None])  # pyright: ignore[reportArgumentType]
 
 
 def test_rows_are_read_in_bounded_memory(s3: S3Handle):

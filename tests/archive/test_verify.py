@@ -5,7 +5,8 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 import zstandard
@@ -92,6 +93,26 @@ def test_every_number_of_a_manifest_is_counted_again(field: str, value: object, 
     findings = bucket.verify().all_findings
     assert [(finding.kind, finding.key) for finding in findings] == [(MODIFIED, manifest(3))]
     assert field.partition("__")[0] in findings[0].detail
+
+
+HOUR = {"start": "2026-03-14T01:00:00Z", "end": "2026-03-14T02:00:00Z", "reason": "error"}
+
+
+@pytest.mark.parametrize(("revision", "fields", "said"), [
+    (3, {"status": "gap"}, "names none"), (3, {"gaps": [HOUR]}, "names gaps"), (1, {"status": "settled"}, "without a sealed"),
+    (3, {"status": "gap", "gaps": [{**HOUR, "end": HOUR["start"]}]}, "no stretch of its day"),
+    (3, {"status": "gap", "gaps": [{**HOUR, "start": "2026-03-13T01:00:00Z"}]}, "no stretch of its day"),
+    (1, {"read_at": "2020-01-01T00:00:00Z"}, "before its day began"), (3, {"read_at": "2026-03-14T00:00:00Z"}, "long before"),
+    (2, {"late_rows": 999}, "late_rows"), (1, {"late_rows": 1}, "late_rows"), (3, {"requests": -1}, "requests is negative"),
+    (3, {"span__start": "2026-03-14T00:00:00.000001Z"}, "span"),
+])
+def test_a_manifest_that_contradicts_itself_or_the_one_before_is_found(
+    revision: int, fields: dict[str, Any], said: str, bucket: Bucket
+):
+    bucket.edit(manifest(revision), **fields)
+    finding, = (found for found in bucket.verify().all_findings if found.kind != "gap")
+    assert (finding.kind, finding.key) == (MODIFIED, manifest(revision))
+    assert said in finding.detail
 
 
 def test_rows_doubled_across_parts_are_found(s3: S3Handle):
@@ -337,6 +358,14 @@ def test_wrong_parameters_are_named(bucket: Bucket):
         bucket.verify(max_concurrency=0)
     with pytest.raises(InvalidInputError, match="key"):
         bucket.verify(signing_key="")
+    with pytest.raises(InvalidInputError, match="`pipelines` is empty"):
+        bucket.verify(pipelines=[])
+    with pytest.raises(InvalidInputError, match="`end`"):
+        bucket.verify(end=datetime(2026, 3, 20, 1))  # noqa: DTZ001
+
+
+def test_a_far_end_ends_where_the_archive_does(bucket: Bucket):
+    assert bucket.verify(start=DAY, end=date.max).days == bucket.verify(start=DAY).days
 
 
 def test_a_verdict_can_be_kept_as_json(bucket: Bucket):

@@ -155,6 +155,7 @@ def test_one_pipeline_that_fails_does_not_stop_the_others_and_is_named(deepset: 
     error = failure_of(state)
     assert isinstance(error, ArchiveError)
     assert "[b " in str(error)
+    assert "all others were" in str(error)
     assert "[a " not in str(error)
     report = report_of(state)
     assert "| a |" in report
@@ -236,7 +237,18 @@ def test_a_read_only_bucket_is_named(s3: S3Handle, deepset: FakeDeepset, credent
     archive = make_archive(s3, s3.bucket(), key=s3.user({"Version": "2012-10-17", "Statement": [reading]}))
     deepset.add_pipeline("w", "chat", even_day(midnight(YESTERDAY), 10))
     state = archive_daily_logs(credentials, archive, "w", day=YESTERDAY, return_state=True)
-    assert "s3:PutObject" in str(failure_of(state))
+    error = str(failure_of(state))
+    assert "s3:PutObject" in error
+    assert "all others" not in error  # there are none
+    assert not [request for request in deepset.requests if request.route == "logs"]
+
+
+def test_a_workspace_without_pipelines_is_warned_of(deepset: FakeDeepset, credentials: DeepsetCredentials, archive: LogArchive,
+                                                    caplog: pytest.LogCaptureFixture):
+    deepset.add_pipeline("w", "chat", [])
+    deepset.remove_pipeline("w", "chat")
+    assert archive_daily_logs(credentials, archive, "w") == []
+    assert [record.levelname for record in caplog.records if "lists no pipeline" in record.message] == ["WARNING"]
 
 
 def test_an_expiring_key_warns_at_the_start_of_each_run(deepset: FakeDeepset, archive: LogArchive,
