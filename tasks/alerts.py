@@ -8,6 +8,7 @@ from typing import NamedTuple
 from prefect import task
 from prefect.logging import get_run_logger
 
+from ..alerts.announced import unannounced
 from ..alerts.ledger import Ledger
 from ..alerts.look_back import Background, look_back
 from ..alerts.messages import Message
@@ -23,7 +24,7 @@ from ..archive.manifest import Manifest
 from ..archive.part_stream import read_part_rows
 from ..archive.store import S3Store
 from ..blocks import LogArchive
-from .events import emit
+from .events import announce, emit
 from .notify import send_alert
 from .retries import RETRIED
 
@@ -43,7 +44,8 @@ def tell_alerts(archive: LogArchive, workspace: str, sources: list[LogSource], m
     """Judges days, claims what changed, emits the events and sends one message. Asks deepset nothing.
 
     Each change is told once, whoever runs: see `alerts.state`. The last archived days of each source are judged too, so that
-    what a run failed to tell is told by the next. A message that fails is kept for the next run that has a channel.
+    what a run failed to tell is told by the next. A message that fails is kept for the next run that has a channel. Where a run
+    died before it sent the events of a revision of those days, they go out here.
 
     Args:
         archive: where manifests and alerts are.
@@ -76,6 +78,8 @@ def tell_alerts(archive: LogArchive, workspace: str, sources: list[LogSource], m
             emit(event)
     problems = [str(problem) for problem in [*background.problems, *ledger.problems]]
     problems += _deliver(ledger, [*claimed, *taken], silent, notify, archive, run_url)
+    if isinstance(rules, RuleSet):
+        problems += _announce_missed(archive, store, [*background.manifests, *manifests])
     for problem in problems:
         logger.error("Alerts: %s", problem)
     return Told([*claimed, *taken], problems)
@@ -102,6 +106,15 @@ def _deliver(ledger: Ledger, transitions: list[Transition], silent: list[Transit
     except DeepsetError as error:
         problems.append(str(error))
     return problems
+
+
+def _announce_missed(archive: LogArchive, store: S3Store, manifests: list[Manifest]) -> list[str]:
+    try:
+        for revision in unannounced(store, manifests, time.time()):
+            announce(archive, store, revision)
+    except DeepsetError as error:
+        return [f"Events of archived days may be missing, the next run sends them: {error}"]
+    return []
 
 
 def _message_of(store: S3Store, manifest: Manifest, log_id: str) -> str | None:

@@ -7,15 +7,14 @@ from datetime import date
 from prefect import task
 from prefect.logging import get_run_logger
 
-from ..alerts.assets import materialized_event
-from ..alerts.events import archived_event
+from ..alerts.announced import Revision
 from ..api.sources import Kind, LogSource
 from ..archive import day as core
 from ..archive.manifest import Manifest
 from ..archive.plan import SECOND_READ_AFTER
 from ..blocks import DeepsetCredentials, LogArchive
 from .budgets import run_budget
-from .events import emit
+from .events import announce
 from .progress import LongRead
 from .retries import RETRIED, is_last_attempt
 
@@ -56,8 +55,7 @@ def archive_day(credentials: DeepsetCredentials, archive: LogArchive, workspace:
     if result.committed:
         logger.info("Archived %s %s: revision %d, %s, %d rows, %d errors, %d requests.", pipeline, day, manifest.revision,
                     manifest.status, manifest.rows, manifest.errors, manifest.requests)
-        emit(archived_event(manifest, result.key, archive.bucket))
-        emit(materialized_event(manifest, result.key, archive.bucket, archive.prefix))
+        announce(archive, store, Revision(manifest, result.key))
         if manifest.total.agrees is False:
             logger.warning("The server's own total for %s %s is another number of rows; a second read, %d hours after the "
                            "first, shows whether rows came late.", pipeline, day, SECOND_READ_AFTER // 3600)

@@ -6,12 +6,14 @@ from datetime import date
 
 from prefect import task
 
+from ..alerts.announced import Revision
 from ..api.errors import InvalidInputError
 from ..api.sources import LogSource
-from ..archive.chain import archived_sources, list_days
+from ..archive.chain import archived_sources, latest, list_days
 from ..archive.fill import fill_format
 from ..archive.manifest import Manifest
 from ..blocks import LogArchive
+from .events import announce
 from .plan import label, named_sources
 from .retries import RETRIED
 
@@ -40,12 +42,18 @@ def find_archived_days(archive: LogArchive, workspace: str, start: date | None, 
 def fill_day(archive: LogArchive, source: LogSource, day: date) -> Manifest | None:
     """Makes the copies that the archive's formats ask for and the day lacks; returns the day's newest manifest.
 
+    Emits `deepset.logs.archived`, and that the pipeline's asset was materialized, for each revision it committed.
+
     Raises:
         ArchiveError: a part cannot be read, or a copy's key is taken by something else.
     """
     store, options = archive.get_store(), archive.get_options()
-    filled = None
+    newest = latest(store, source, day)
     for name in options.formats:
-        if name != "jsonl":
-            filled = fill_format(store, source, day, name, options.signing_key) or filled
-    return filled.manifest if filled else None
+        if name == "jsonl" or newest is None:
+            continue
+        filled = fill_format(store, source, day, name, options.signing_key)
+        if filled and filled.manifest.revision > newest.manifest.revision:
+            announce(archive, store, Revision(filled.manifest, filled.key))
+        newest = filled or newest
+    return newest.manifest if newest else None

@@ -7,16 +7,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prefect.events.filters import EventFilter, EventNameFilter
 from prefect_deepset.api.errors import ArchiveError, AuthenticationError
+from prefect_deepset.api.sources import LogSource
+from prefect_deepset.archive.day import archive_day as core_archive_day
 from prefect_deepset.blocks import AlertRules, DeepsetCredentials, LogArchive
-from prefect_deepset.flows import archive_daily_logs, backfill_logs
+from prefect_deepset.flows import archive_daily_logs, backfill_logs, fill_formats, verify_archive
 from prefect_deepset.tasks.archive import archive_day
 from prefect_deepset.tasks.notify import send_alert
 from prefect_deepset.testing import FakeDeepset, even_day, row
 from pydantic import SecretStr
 
 from ..servers.ministack import S3Handle
-from .conftest import Receiver, make_archive
+from .conftest import Receiver, all_events, make_archive
 from .test_archive_daily import report_of
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -106,6 +109,48 @@ def test_a_key_that_is_no_longer_taken_is_told_before_logs_are_lost(deepset: Fak
     assert subjects(receiver) == [f"INCOMPLETE: w / chat, {BEFORE}"]
     assert "workspace w failed" in report_of(state)
     assert "canary" not in report_of(state)
+
+
+def archived_events(kind: str, archive: LogArchive) -> list[tuple[str, str]]:
+    """(day, revision) of the events about this archive."""
+    events = all_events(EventFilter(event=EventNameFilter(name=[kind])))
+    return sorted((event["payload"]["dt"], event["resource"]["revision"]) for event in events
+                  if archive.bucket in json.dumps(event))
+
+
+def test_events_of_a_commit_whose_run_died_go_out_later_and_once(s3: S3Handle, deepset: FakeDeepset, archive: LogArchive,
+                                                                 credentials: DeepsetCredentials):
+    deepset.add_pipeline("w", "chat", errors(5))
+    with credentials.get_client() as client:
+        core_archive_day(client, archive.get_store(), LogSource("w", "chat"), YESTERDAY)
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY)
+    assert archived_events("deepset.logs.archived", archive) == []  # as young as this it may be another run's
+
+    [key] = s3.keys(archive.bucket, "manifests/")
+    manifest = {**json.loads(s3.read(archive.bucket, key)), "read_at": f"{YESTERDAY + timedelta(days=1)}T00:00:00Z"}
+    s3.client().put_object(Bucket=archive.bucket, Key=key, Body=json.dumps(manifest).encode())
+    keys = s3.keys(archive.bucket)
+    for _ in range(2):
+        archive_daily_logs(credentials, archive, "w", pipelines=["chat"], day=BEFORE)
+    assert (str(YESTERDAY), "1") in archived_events("deepset.logs.archived", archive)
+    assert (str(YESTERDAY), "1") in archived_events("prefect.asset.materialization.succeeded", archive)
+    mark = f"alerts/archived/workspace=w/dt={YESTERDAY}/pipeline=chat/r00001.json"
+    assert mark in set(s3.keys(archive.bucket)) - set(keys)
+
+
+def test_a_format_added_later_is_told_as_a_revision_and_marks_are_nothing_foreign(deepset: FakeDeepset, archive: LogArchive,
+                                                                                 credentials: DeepsetCredentials,
+                                                                                 s3: S3Handle):
+    deepset.add_pipeline("w", "chat", errors(5))
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY)
+    wider = archive.model_copy(update={"formats": ["jsonl", "csv"]})
+    fill_formats(wider, "w")
+    assert archived_events("deepset.logs.archived", archive) == [(str(YESTERDAY), "1"), (str(YESTERDAY), "2")]
+    before = s3.keys(archive.bucket)
+    fill_formats(wider, "w")
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY)
+    assert s3.keys(archive.bucket) == before
+    assert verify_archive(archive, "w").ok
 
 
 def test_a_backfill_without_rules_does_not_judge_by_a_threshold_of_its_own(deepset: FakeDeepset, archive: LogArchive,
