@@ -24,8 +24,10 @@ def transition_event(transition: Transition, key: str, bucket: str = "") -> Even
         bucket: for the payload.
     """
     source, state = transition.source, transition.state
+    # The last minutes are no archived day: what starts on a sealed one must not start on them.
+    status = "window" if transition.rule_kind == "error_window" else transition.status
     place = {"host": source.host, "workspace": source.workspace, "pipeline": source.pipeline, "kind": source.kind,
-             "dt": transition.dt, "status": transition.status, "bucket": bucket, "manifest_key": transition.manifest_key}
+             "dt": transition.dt, "status": status, "bucket": bucket, "manifest_key": transition.manifest_key}
     if transition.tells_of_gap:
         payload = IncompletePayload(
             **place, revision=transition.revision, detail=transition.detail, gaps=transition.gaps,

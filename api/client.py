@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
-from .connection import Connection
+from .connection import READ_TIMEOUT, Connection
 from .credentials import Secret
 from .errors import (
     ApiError,
@@ -60,6 +60,7 @@ class DeepsetClient:
         max_connections: how many requests can be under way at once; a further one waits.
         clock: seconds since 1970 by this machine.
         sleep: pauses between the tries of `logs` and `rows`.
+        read_timeout: seconds without a byte after which a request is given up. The platform itself gives up at about 180.
 
     Raises:
         InvalidInputError: a key or URL that cannot be used. Nothing was asked.
@@ -67,10 +68,11 @@ class DeepsetClient:
 
     def __init__(self, api_key: str | Secret, base_url: str = DEFAULT_BASE_URL, *, transport: httpx.BaseTransport | None = None,
                  max_connections: int = 32, clock: Callable[[], float] = time.time,
-                 sleep: Callable[[float], None] = time.sleep) -> None:
+                 sleep: Callable[[float], None] = time.sleep, read_timeout: float = READ_TIMEOUT) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._connection = Connection(api_key, base_url, transport=transport, max_connections=max_connections, clock=clock)
+        self._connection = Connection(api_key, base_url, transport=transport, max_connections=max_connections, clock=clock,
+                                      read_timeout=read_timeout)
 
     def __repr__(self) -> str:
         return f"DeepsetClient({self.host!r})"

@@ -161,8 +161,10 @@ def level_rows(span: Span, levels: LevelFilter, asking: Asking, base: str | None
     walk = plain.walk
     for increment in plain.increments():
         yield from filter(levels.wants, increment.rows)
+        if walk.done or not answers:  # a pipeline without logs answers 404
+            continue
         request, page = answers[0]
-        if walk.done or request.filter != base or not levels.saves(walk, page.rows):
+        if request.filter != base or not levels.saves(walk, page.rows):
             continue
         if levels.way is None:
             levels.try_out(plain, request, page)

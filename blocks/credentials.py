@@ -9,6 +9,7 @@ from prefect.blocks.abstract import CredentialsBlock
 from pydantic import ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
 
 from ..api.client import DeepsetClient
+from ..api.connection import READ_TIMEOUT
 from ..api.credentials import clean_key, expiry
 from ..api.urls import DEFAULT_BASE_URL, parse_base_url
 
@@ -79,9 +80,13 @@ class DeepsetCredentials(CredentialsBlock):
         parse_base_url(value)
         return value.strip()
 
-    def get_client(self) -> DeepsetClient:
-        """A new client; use it as a context manager. It is thread-safe, and never a field: it does not pickle."""
-        return DeepsetClient(self.api_key, self.base_url)
+    def get_client(self, read_timeout: float = READ_TIMEOUT) -> DeepsetClient:
+        """A new client; use it as a context manager. It is thread-safe, and never a field: it does not pickle.
+
+        Args:
+            read_timeout: seconds without a byte after which a request is given up.
+        """
+        return DeepsetClient(self.api_key, self.base_url, read_timeout=read_timeout)
 
     def expires_at(self) -> datetime | None:
         """When the key expires (UTC), or None where the key does not say."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -42,7 +43,8 @@ class Told(NamedTuple):
 
 @task(task_run_name="tell-alerts-{workspace}", **RETRIED)
 def tell_alerts(archive: LogArchive, workspace: str, sources: list[LogSource], manifests: list[Manifest],
-                rules: RuleSet | WatchRules, notify: str | None = None, run_url: str | None = None) -> Told:
+                rules: RuleSet | WatchRules, notify: str | None = None, run_url: str | None = None,
+                samples: Mapping[str, str] | None = None) -> Told:
     """Judges days, claims what changed, emits the events and sends one message. Asks deepset nothing.
 
     Each change is told once, whoever runs: see `alerts.state`. A message that fails is kept for the next run.
@@ -55,6 +57,7 @@ def tell_alerts(archive: LogArchive, workspace: str, sources: list[LogSource], m
         rules: what to judge by.
         notify: the slug of a notification block; None for events alone.
         run_url: the run's page, for the message.
+        samples: `log_id` → message of rows that are at hand; others are looked up in the archive.
 
     Raises:
         ArchiveError, AlertError: the alerts cannot be read or written.
@@ -65,7 +68,8 @@ def tell_alerts(archive: LogArchive, workspace: str, sources: list[LogSource], m
     # A window of minutes is judged by itself.
     history = [] if isinstance(rules, WatchRules) else _history(store, sources, manifests, rules)
     transitions = claim_transitions(ledger, rules, manifests, history, now=time.time(), check_age=isinstance(rules, RuleSet),
-                                    sample_of=lambda manifest, log_id: _message_of(store, manifest, log_id))
+                                    sample_of=lambda manifest, log_id: (samples or {}).get(log_id)
+                                    or _message_of(store, manifest, log_id))
     transitions += pending_transitions(ledger, now=time.time())
     for transition in transitions:
         logger.warning("%s: %s, %s, rule %s: %s", transition.state, transition.source.pipeline, transition.dt, transition.rule,
