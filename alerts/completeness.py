@@ -50,6 +50,12 @@ def oldest_unarchived(manifests: Sequence[Manifest]) -> int | None:
         manifests: the newest manifest of each archived day of one source, any order. Days may be left out where they are
             more than three days older than the newest archived one; a newer day left out counts as not archived.
     """
+    found = _first_unarchived(manifests)
+    return found[1] if found else None
+
+
+def _first_unarchived(manifests: Sequence[Manifest]) -> tuple[date, int] | None:
+    """The day that is not archived whole yet, and the instant from which on. The instant may be the day's end."""
     newest = max((date.fromisoformat(manifest.dt) for manifest in manifests), default=None)
     if newest is None:
         return None  # never archived: when it began to be wanted is not known
@@ -59,23 +65,24 @@ def oldest_unarchived(manifests: Sequence[Manifest]) -> int | None:
     while day <= last:
         manifest = days.get(day)
         if manifest is None:
-            return day_span(day).start
+            return day, day_span(day).start
         if manifest.status == "open":
             starts = [parse_instant(gap.start) for gap in manifest.gaps if gap.reason != "before-first-run"]
             # Without a gap it was read to its end, only too soon for rows that become visible late.
-            return min(starts, default=day_span(day).end)
-        day = _next_expected(day, days) if manifest.ended else day + timedelta(days=1)
-    return None if days[last].ended else day_span(last).end
+            return day, min(starts, default=day_span(day).end)
+        day = _next_expected(day, days) if manifest.closes else day + timedelta(days=1)
+    return None if days[last].closes else (last + timedelta(days=1), day_span(last).end)
 
 
 def describe_overdue(manifests: Sequence[Manifest], now: int) -> tuple[str, str] | None:
     """(UTC day, one sentence) when the oldest unarchived second is older than 36 hours, else None. `now` in nanoseconds."""
-    oldest = oldest_unarchived(manifests)
-    if oldest is None or now - oldest <= OVERDUE:
+    found = _first_unarchived(manifests)
+    if found is None or now - found[1] <= OVERDUE:
         return None
-    day = format_instant(oldest)[:10]
+    day, oldest = found
     hours = (now - oldest) // (3600 * SECOND)
-    return day, f"Not archived since {_clock(format_instant(oldest))}, {hours} hours ago. The platform shows logs for 48 hours."
+    since = _clock(format_instant(oldest))
+    return day.isoformat(), f"Not archived since {since}, {hours} hours ago. The platform shows logs for 48 hours."
 
 
 def _next_expected(ended: date, days: dict[date, Manifest]) -> date:

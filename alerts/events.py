@@ -7,7 +7,7 @@
     deepset.logs.error-threshold.resolved   a rule that fired is over, seen on a whole day
     deepset.logs.incomplete                 a day, or a stretch of it, is missing
 
-An event's id follows from what happened, so telling it twice is telling it once. What a trigger may want to choose by is a
+An event's id follows from what happened: one that goes out twice can be known by it. What a trigger may want to choose by is a
 resource label, because a trigger's ``match`` sees labels and not the payload. ``emit_event(**event._asdict())`` emits one.
 """
 

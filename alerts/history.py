@@ -35,8 +35,12 @@ class DryRun(NamedTuple):
         if not self.fired and not self.messages:
             return f"{text}."
         messages = "1 message" if self.messages == 1 else f"{self.messages} messages"
-        names = ", ".join(self.fired[:10]) + (f" and {len(self.fired) - 10} more" if len(self.fired) > 10 else "")
+        names = self.fired_days()
         return f"{text} ({messages}){': ' + names if names else ''}."
+
+    def fired_days(self) -> str:
+        """The days on which it fires, the first ten by name."""
+        return ", ".join(self.fired[:10]) + (f" and {len(self.fired) - 10} more" if len(self.fired) > 10 else "")
 
 
 def dry_run(rules: RuleSet, manifests: Sequence[Manifest], last: int = 30) -> list[DryRun]:

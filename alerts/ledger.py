@@ -5,6 +5,7 @@
     <prefix>/alerts/workspace=<w>/pipeline=<p>/rule=<r>/t00001.json            the claim
     <prefix>/alerts/workspace=<w>/pipeline=<p>/rule=<r>/t00001.again-001.json  the claim of sending it once more
     <prefix>/alerts/workspace=<w>/pipeline=<p>/rule=<r>/t00001.sent.json       it was told
+    <prefix>/alerts/workspace=<w>/pipeline=<p>/rule=<r>/t00001.emitted.json    it was not, but its events have gone out
 
 A run lists the workspace once and reads only the transitions it needs, mostly the last of each series. That a listing may
 lag does no harm: a number that is taken cannot be taken again, and a mark is looked for by its own key before a message is
@@ -27,7 +28,7 @@ from ..api.times import SECOND, format_instant, parse_instant
 from ..archive.keys import source_folder, workspace_folder
 from ..archive.manifest import sha256_hex
 from ..archive.objects import ObjectStore
-from .errors import ClaimConflictError
+from .errors import AlertStateError, ClaimConflictError
 from .transitions import Transition
 
 LEASE = 900.0
@@ -35,7 +36,7 @@ LEASE = 900.0
 
 _JSON = "application/json"
 _KEY = re.compile(r"(?P<kind>pipeline|index)=(?P<name>[^/]+)/rule=(?P<rule>[^/]+)/"
-                  r"t(?P<number>\d{5,})(\.(?P<mark>sent)|\.again-(?P<again>\d{3,}))?\.json$")
+                  r"t(?P<number>\d{5,})(\.(?P<mark>sent|emitted)|\.again-(?P<again>\d{3,}))?\.json$")
 
 
 @dataclass
@@ -43,6 +44,7 @@ class _Entry:
     """What the listing shows of one transition."""
 
     sent: bool = False
+    emitted: bool = False
     again: int = 0
 
 
@@ -76,6 +78,7 @@ class Ledger:
         """What went wrong on the way and stopped nothing else."""
         self._series: dict[tuple[LogSource, str], Series] | None = None
         self._leases: dict[str, float] = {}
+        self._taken_over: set[str] = set()
         self._worker = uuid4().hex
         """In every mark: two workers' marks of the same instant must not pass for one worker's, repeated."""
 
@@ -135,15 +138,49 @@ class Ledger:
         transition = self.read(series, number)
         if transition is None or abs(now - self._claimed_at(series, entry, transition)) < LEASE:
             return False  # abs: a claim from the future, by a clock that was wrong, must not wait for ever
-        if self.store.get(series.key(number, ".sent")) is not None:
-            entry.sent = True
+        if self._was_sent(series, number):
             return False
         entry.again += 1
         key = series.key(number, f".again-{entry.again:03d}")
         if not self._create(key, self._mark(transition, now)):
             return False
         self._leases[series.key(number)] = now
+        self._taken_over.add(series.key(number))
         return True
+
+    def took_over(self, transition: Transition) -> bool:
+        """Whether another run claimed it, and this one sends it."""
+        return self.key_of(transition) in self._taken_over
+
+    def untold_before(self, transition: Transition) -> list[str]:
+        """The claims of the same series that must be told before it, by their keys. One that cannot be read never will be."""
+        series = self.series(transition.log_source, transition.rule)
+        return [series.key(number) for number in sorted(series.entries)
+                if number < transition.number and not self._was_sent(series, number) and self._is_there(series, number)]
+
+    def changed_since(self, transition: Transition) -> Transition | None:
+        """The newest transition of the series after this one that changed what stands, or None."""
+        for later in self.backwards(self.series(transition.log_source, transition.rule)):
+            if later.number <= transition.number or transition.late:
+                return None
+            if not later.late:
+                return later
+        return None
+
+    def unemitted(self, now: float) -> list[Transition]:
+        """Claims past their lease whose runs left no trace that their events went out: most likely they died before.
+
+        What cannot be read is put into `problems`.
+        """
+        found: list[Transition] = []
+        for series in self.all_series():
+            for number, entry in sorted(series.entries.items()):
+                try:
+                    if not entry.emitted and not entry.sent and self._died_silently(series, number, now):
+                        found += [series.read[number]]
+                except DeepsetError as error:
+                    self.problems.append(error)
+        return found
 
     def holds(self, transition: Transition, now: float) -> bool:
         """Whether this run still has the right to send it: a run that dawdled longer than the lease has lost it."""
@@ -156,28 +193,54 @@ class Ledger:
         self._create(series.key(transition.number, ".sent"), self._mark(transition, now, to=to))
         series.entries.setdefault(transition.number, _Entry()).sent = True
 
+    def mark_emitted(self, transition: Transition, now: float) -> None:
+        """Writes that the transition's events went out, though it was not told."""
+        series = self.series(transition.log_source, transition.rule)
+        self._create(series.key(transition.number, ".emitted"), self._mark(transition, now))
+        series.entries.setdefault(transition.number, _Entry()).emitted = True
+
     def key_of(self, transition: Transition) -> str:
         """The key of the transition's claim."""
         return self.series(transition.log_source, transition.rule).key(transition.number)
 
     def _listed(self) -> dict[tuple[LogSource, str], Series]:
         if self._series is None:
-            self._series = {}
+            listed: dict[tuple[LogSource, str], Series] = {}
             start = workspace_folder(self.store.prefix, "alerts", self.workspace)
             for info in self.store.list(start):
-                self._add(info.key, start)
+                self._add(listed, info.key, start)
+            self._series = listed  # only now: half a listing must not pass for the whole
         return self._series
 
-    def _add(self, key: str, start: str) -> None:
+    def _add(self, listed: dict[tuple[LogSource, str], Series], key: str, start: str) -> None:
         found = _KEY.match(key.removeprefix(start))
-        if found is None or self._series is None:
+        if found is None:
             return
         kind: Kind = "pipeline" if found["kind"] == "pipeline" else "index"
         source, rule = LogSource(self.workspace, unquote(found["name"]), kind), unquote(found["rule"])
-        series = self._series.setdefault((source, rule), Series(source, rule, key.rpartition("/")[0] + "/"))
+        series = listed.setdefault((source, rule), Series(source, rule, key.rpartition("/")[0] + "/"))
         entry = series.entries.setdefault(int(found["number"]), _Entry())
         entry.sent = entry.sent or found["mark"] == "sent"
+        entry.emitted = entry.emitted or found["mark"] == "emitted"
         entry.again = max(entry.again, int(found["again"] or 0))
+
+    def _was_sent(self, series: Series, number: int) -> bool:
+        """Whether its mark is there. Looks past the listing."""
+        entry = series.entries[number]
+        entry.sent = entry.sent or self.store.get(series.key(number, ".sent")) is not None
+        return entry.sent
+
+    def _is_there(self, series: Series, number: int) -> bool:
+        try:
+            return self.read(series, number) is not None
+        except AlertStateError:
+            return False
+
+    def _died_silently(self, series: Series, number: int, now: float) -> bool:
+        transition = self.read(series, number)
+        if transition is None or abs(now - _seconds(transition.at)) < LEASE or self._was_sent(series, number):
+            return False
+        return self.store.get(series.key(number, ".emitted")) is None
 
     def _claimed_at(self, series: Series, entry: _Entry, transition: Transition) -> float:
         """When the transition was last claimed, seconds since 1970. Looks past the listing for a newer taking over."""
@@ -191,9 +254,9 @@ class Ledger:
             if entry.again:
                 body = self.store.get(series.key(transition.number, f".again-{entry.again:03d}")) or b"{}"
                 at = str(cast("dict[str, object]", json.loads(body)).get("at", at))
-            return parse_instant(at) / SECOND
         except (ValueError, AttributeError):
             return 0.0  # a mark that someone edited: long ago, so that the message is not lost
+        return _seconds(at)
 
     def _mark(self, transition: Transition, now: float, **more: str | None) -> bytes:
         fields = {"at": claim_time(now), "claim_id": transition.claim_id, "worker": self._worker, **more}
@@ -204,6 +267,14 @@ class Ledger:
         if self.store.create(key, body, sha256=sha256_hex(body), size=len(body), content_type=_JSON):
             return True
         return self.store.get(key) == body
+
+
+def _seconds(at: str) -> float:
+    """Seconds since 1970; 0 for a time that someone edited: long ago, so that what it stands for is not lost."""
+    try:
+        return parse_instant(at) / SECOND
+    except ValueError:
+        return 0.0
 
 
 def claim_time(now: float) -> str:

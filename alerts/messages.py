@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..api.sources import LogSource
 from .redact import inert
 from .transitions import Example, Transition
 from .verdicts import State
@@ -25,19 +27,19 @@ class Message(NamedTuple):
 
 
 def compose(transitions: Sequence[Transition], cap: int = 10, *, archive: str = "", run_url: str | None = None) -> Message:
-    """One message for all of them, the worst first.
+    """One message for all of them, the worst pipeline first.
 
     Args:
         transitions: at least one.
-        cap: of entries described in full; the others are named, as far as there is room.
+        cap: of pipelines described in full; the others are named, as far as there is room.
         archive: the bucket's URL, such as ``s3://bucket``.
         run_url: the run's page, where there is one.
     """
-    entries = _entries(transitions)
-    blocks = [_block(entry, archive) for entry in entries[:cap]]
-    rest = entries[cap:]
+    pipelines = _by_pipeline(transitions)
+    blocks = [_block(entry, archive) for entries in pipelines[:cap] for entry in entries]
+    rest = pipelines[cap:]
     if rest:
-        names = [f"{title_of(entry[0])} {_place(entry[0])}" for entry in rest[:50]]
+        names = [f"{title_of(entries[0][0])} {_place(entries[0][0])}" for entries in rest[:50]]
         more = f" and {len(rest) - 50} more" if len(rest) > 50 else ""
         blocks.append(f"And {len(rest)} more: {'; '.join(names)}{more}.")
     if run_url:
@@ -45,16 +47,16 @@ def compose(transitions: Sequence[Transition], cap: int = 10, *, archive: str = 
     body = "\n\n".join(blocks)
     if len(body) > _MAX_BODY:
         body = body[:_MAX_BODY].rsplit("\n", 1)[0] + "\n\n(shortened; the run's report has everything)"
-    return Message(_subject(entries), body + "\n")
+    return Message(_subject(pipelines), body + "\n")
 
 
-def _entries(transitions: Sequence[Transition]) -> list[list[Transition]]:
-    """What is told together: several rules say of the same day that it is incomplete, in the same words."""
-    grouped: dict[tuple[object, ...], list[Transition]] = {}
+def _by_pipeline(transitions: Sequence[Transition]) -> list[list[list[Transition]]]:
+    """Of each pipeline what is told together: all that several rules say of the same day in the same state."""
+    pipelines: dict[LogSource, dict[tuple[str, str], list[Transition]]] = {}
     for transition in sorted(transitions, key=_order):
-        rule = "" if transition.state is State.INCOMPLETE else transition.rule
-        grouped.setdefault((transition.log_source, transition.dt, transition.state, rule), []).append(transition)
-    return list(grouped.values())
+        entries = pipelines.setdefault(transition.log_source, {})
+        entries.setdefault((transition.dt, title_of(transition)), []).append(transition)
+    return [list(entries.values()) for entries in pipelines.values()]
 
 
 def _order(transition: Transition) -> tuple[object, ...]:
@@ -74,30 +76,40 @@ def _place(transition: Transition) -> str:
     return f"{kind}{inert(transition.source.workspace)} / {inert(transition.source.pipeline)}"
 
 
-def _subject(entries: list[list[Transition]]) -> str:
-    first = entries[0][0]
-    if len(entries) == 1:
+def _subject(pipelines: list[list[list[Transition]]]) -> str:
+    first = pipelines[0][0][0]
+    if len(pipelines) == len(pipelines[0]) == 1:
         return f"[deepset] {title_of(first)}: {_place(first)}, {first.dt}"
-    counts: dict[str, int] = {}
-    for entry in entries:
-        counts[title_of(entry[0])] = counts.get(title_of(entry[0]), 0) + 1
+    counts = Counter(title for entries in pipelines for title in dict.fromkeys(title_of(entry[0]) for entry in entries))
     summary = ", ".join(f"{count} {title}" for title, count in counts.items())
-    return f"[deepset] {summary}: {_place(first)} and {len(entries) - 1} more"
+    more = f" and {len(pipelines) - 1} more" if len(pipelines) > 1 else ""
+    return f"[deepset] {summary}: {_place(first)}{more}"
 
 
 def _block(entry: list[Transition], archive: str) -> str:
     one = entry[0]
-    rules = ", ".join(inert(transition.rule) for transition in entry)
-    lines = [f"{title_of(one)}: {_place(one)}, {one.dt}", inert(one.detail, 600)]
-    lines += _meaning(one)
+    found = [line for transition in entry for line in [inert(transition.detail, 600), *_meaning(transition)]]
+    lines = [f"{title_of(one)}: {_place(one)}, {one.dt}", *dict.fromkeys(found)]
     if one.state is State.FIRING:
-        lines += [_kind(example) for example in one.examples[:_KINDS]]
-        if len(one.examples) > _KINDS:
+        examples = _examples(entry)
+        lines += [_kind(example) for example in examples[:_KINDS]]
+        if len(examples) > _KINDS:
             lines.append("- and more kinds; the report lists them")
     if one.folder and one.revision:
         lines.append(f"Archive: {archive.rstrip('/') + '/' if archive else ''}{one.folder}")
-    lines.append(f"Rule: {rules}")
+    lines.append(f"Rule: {', '.join(inert(transition.rule) for transition in entry)}")
     return "\n".join(lines)
+
+
+def _examples(entry: list[Transition]) -> list[Example]:
+    """Each kind once, with its text where one of the rules has it; new kinds first, since they may be few."""
+    kinds: dict[tuple[str, str], Example] = {}
+    for transition in sorted(entry, key=lambda one: not one.kinds):
+        for example in transition.examples:
+            kind = (example.type, example.frame)
+            if kind not in kinds or (example.text and not kinds[kind].text):
+                kinds[kind] = example
+    return list(kinds.values())
 
 
 def _meaning(one: Transition) -> list[str]:
@@ -108,11 +120,14 @@ def _meaning(one: Transition) -> list[str]:
     elif one.state is State.FIRING and one.since and one.since != one.dt:
         lines.append(f"Firing since {one.since}.")
     elif one.state is State.OK and one.since:
+        gone = f" and {len(one.alerted) - _KINDS} more" if len(one.alerted) > _KINDS else ""
         lines.append(f"It fired since {one.since}.")
+        lines += [f"Gone: {inert(', '.join(one.alerted[:_KINDS]), 600)}{gone}."] if one.alerted else []
     elif one.state is State.OK and one.previous is State.INCOMPLETE:
         lines.append("The day is whole again. What was lost before stays recorded in the manifests.")
     elif one.state is State.NO_DATA and one.since:
-        lines.append(f"It fired since {one.since}; without rows nobody can tell whether that is over.")
+        too_few = "with so few rows" if one.rows else "without rows"
+        lines.append(f"It fired since {one.since}; {too_few} nobody can tell whether that is over.")
     if one.state is State.FIRING and one.incomplete:
         lines.append("The day is known in part: the true count may be higher.")
     return lines

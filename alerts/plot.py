@@ -27,6 +27,8 @@ ERRORS = "#e5484d"
 TEXT = "#767d88"
 _WIDTH, _LEFT, _RIGHT = 720, 56, 8
 _UPPER, _LOWER, _TOP, _SPACE, _BOTTOM = 84, 52, 20, 22, 20
+_LABEL = 36
+"""Pixels that a label takes at most."""
 _HOUR = 3600 * 1_000_000_000
 _FEWEST = 14
 """Columns that there is room for at least: two days are two bars, not two halves of the plot."""
@@ -40,7 +42,7 @@ class Column(NamedTuple):
     missing: bool = False
     """Whether some of it was not read."""
     label: str = ""
-    """Shown below the axis, at the column's left edge; mostly empty."""
+    """Shown below the axis, from the column's left edge on, or up to its right one where there is no room; mostly empty."""
 
 
 def hours_plot(manifest: Manifest) -> str:
@@ -98,8 +100,10 @@ def draw(columns: Sequence[Column], title: str, end_label: str = "") -> str:
     parts += _panel([column.rows for column in columns], step, upper, _UPPER, ROWS, "rows")
     parts += _panel([column.errors for column in columns], step, lower, _LOWER, ERRORS, "errors")
     for index, column in enumerate(columns):
+        left = _LEFT + index * step
         if column.label:
-            parts.append(_text(_LEFT + index * step, lower + 14, column.label, "start"))
+            fits = left + _LABEL <= _WIDTH - _RIGHT
+            parts.append(_text(left if fits else left + step, lower + 14, column.label, "start" if fits else "end"))
     if end_label:
         parts.append(_text(_WIDTH - _RIGHT, lower + 14, end_label, "end"))
     if any(column.missing for column in columns):

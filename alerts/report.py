@@ -7,19 +7,26 @@ from datetime import date
 
 from ..api.sources import LogSource
 from ..archive.keys import day_folder
-from ..archive.manifest import Manifest
+from ..archive.manifest import ExceptionCount, Manifest
 from .completeness import faults
+from .history import DryRun
 from .messages import title_of
 from .plot import data_uri, days_plot, hours_plot
 from .redact import inert, redact
 from .rules import newest_by_day, source_of
 from .transitions import Transition
+from .verdicts import State
 
 MAX_LINES = 200
 """Of the table."""
+MAX_CHANGES = 50
+MAX_FAILED = 10
+"""Of what failed: one outage fails every pipeline, in the same words."""
 MAX_DETAILS = 6
 """Pipelines with plots."""
 _KINDS = 5
+_CELL = 40
+"""Characters of a name in a table: the page has a column beside it, and a long word does not break."""
 _TREND = 30
 _MARKS = {"open": "**open**", "sealed": "sealed", "settled": "settled", "gap": "**gap**"}
 
@@ -47,10 +54,10 @@ def report(
         failed: the name of what failed (a pipeline, a channel) -> one sentence.
         notes: more sentences worth a line each.
     """
-    days = _worst_first(manifests)
+    days = _worst_first(manifests, {one.log_source for one in transitions if one.state is State.FIRING})
     sections = [_summary(manifests, failed or {}, notes)]
     if transitions:
-        sections.append("## What changed\n\n" + "\n".join(_change(one) for one in transitions[:MAX_LINES]))
+        sections.append("## What changed\n\n" + _changes(transitions))
     if days:
         sections.append(_table(days))
     per_source = _days_by_source(days)
@@ -63,8 +70,28 @@ def report(
     return "\n\n".join(sections) + "\n"
 
 
-def _worst_first(manifests: Sequence[Manifest]) -> list[Manifest]:
-    return sorted(manifests, key=lambda one: (not faults(one), -one.errors, -one.rows, source_of(one), one.dt))
+def dry_run_report(tried: Sequence[DryRun]) -> str:
+    """What rules would have done on archived days, as markdown: the noisiest first."""
+    if not tried:
+        return "No day is archived yet.\n"
+    noisiest = sorted(tried, key=lambda one: (-one.messages, -len(one.fired), one.source, one.rule))
+    messages = sum(one.messages for one in tried)
+    sources = len({one.source for one in tried})
+    lines = [f"**{_count(sources, 'pipeline')}: {_count(messages, 'message')} would have been sent.**", "",
+             "| pipeline | rule | fired | of days | incomplete | messages | fired last on |",
+             "| --- | --- | ---: | ---: | ---: | ---: | --- |"]
+    lines += [f"| {_name(one.source, _CELL)} | {_md(one.rule)} | {len(one.fired)} | {one.days} | {len(one.incomplete)} "
+              f"| {one.messages} | {', '.join(one.fired[:-4:-1])} |" for one in noisiest[:MAX_LINES]]
+    rest = noisiest[MAX_LINES:]
+    if rest:
+        lines.append(f"| and {len(rest):,} more | | | | | {sum(one.messages for one in rest):,} | |")
+    return "\n".join(lines) + "\n"
+
+
+def _worst_first(manifests: Sequence[Manifest], firing: set[LogSource]) -> list[Manifest]:
+    """What lacks something, then what fires (perhaps by levels that are no errors), then what has many errors."""
+    return sorted(manifests, key=lambda one: (not faults(one), source_of(one) not in firing, -one.errors, -one.rows,
+                                              source_of(one), one.dt))
 
 
 def _days_by_source(days: Sequence[Manifest]) -> dict[LogSource, list[Manifest]]:
@@ -82,15 +109,22 @@ def _summary(manifests: Sequence[Manifest], failed: Mapping[str, str], notes: Se
     head = f"**{_count(pipelines, 'pipeline')}, {_count(len(manifests), 'day')}: {rows:,} rows, {errors:,} errors{share}.**"
     if incomplete:
         head += f" **{_count(incomplete, 'day')} with something missing.**"
-    lines = [f"- **{_md(name)} failed:** {_md(redact(reason), 500)}" for name, reason in list(failed.items())[:MAX_LINES]]
-    lines += [f"- {_md(note, 500)}" for note in notes[:MAX_LINES]]
+    lines = [f"- **{_md(name, 80)} failed:** {_md(redact(reason), 500)}" for name, reason in list(failed.items())[:MAX_FAILED]]
+    if len(failed) > MAX_FAILED:
+        lines.append(f"- ... and {len(failed) - MAX_FAILED:,} more failed; the run's log has each.")
+    lines += [f"- {_md(note, 500)}" for note in notes[:MAX_FAILED]]
+    if len(notes) > MAX_FAILED:
+        lines.append(f"- ... and {_count(len(notes) - MAX_FAILED, 'more note')}; the run's log has each.")
     if not manifests and not failed:
         lines.append("There was nothing to do.")
     return "\n\n".join([head, "\n".join(lines)]) if lines else head
 
 
-def _change(one: Transition) -> str:
-    return f"- **{title_of(one)}** {_md(one.source.pipeline)}, {one.dt}: {_md(one.detail, 500)}"
+def _changes(transitions: Sequence[Transition]) -> str:
+    lines = [f"- **{title_of(one)}** {_name(one.log_source)}, {one.dt}: {_md(one.detail, 300)}"
+             for one in transitions[:MAX_CHANGES]]
+    more = len(transitions) - MAX_CHANGES
+    return "\n".join([*lines, *([f"- ... and {_count(more, 'more change')}."] if more > 0 else [])])
 
 
 def _table(days: Sequence[Manifest]) -> str:
@@ -99,12 +133,13 @@ def _table(days: Sequence[Manifest]) -> str:
         status = _MARKS[one.status] + (", ended" if one.ended else "")
         late = f" (+{one.late_rows:,} late)" if one.late_rows else ""
         share = _share(one.errors, one.rows)
-        lines.append(f"| {_name(source_of(one))} | {one.dt} | {one.rows:,}{late} | {one.errors:,} | {share} | {status} "
+        lines.append(f"| {_name(source_of(one), _CELL)} | {one.dt} | {one.rows:,}{late} | {one.errors:,} | {share} | {status} "
                      f"| {_missing(one)} |")
     if len(days) > MAX_LINES:
         rest = days[MAX_LINES:]
         lines.append(f"| and {_count(len(rest), 'day')} more | | {sum(one.rows for one in rest):,} "
                      f"| {sum(one.errors for one in rest):,} | | | |")
+    lines += ["", "Errors are rows of level critical, error or fatal. A rule that counts other levels names them."]
     return "\n".join(lines)
 
 
@@ -131,13 +166,20 @@ def _detail(source: LogSource, days: Sequence[Manifest], trend: Sequence[Manifes
 
 
 def _exceptions(manifest: Manifest) -> list[str]:
-    if not manifest.exceptions:
+    plain = [ExceptionCount(type=f"{one.level} without exception", count=one.count, log_id=one.log_id)
+             for one in manifest.plain_errors]
+    kinds = sorted([*manifest.exceptions, *plain], key=lambda one: -one.count)
+    if not kinds:
         return []
     lines = ["| exception | innermost frame | rows | one of them |", "| --- | --- | ---: | --- |"]
-    lines += [f"| {_md(redact(one.type) or '(none)')} | {_md(redact(one.frame))} | {one.count:,} | {_md(one.log_id, 60)} |"
-              for one in manifest.exceptions[:_KINDS]]
-    more = len(manifest.exceptions) - _KINDS
-    return [*lines, "", *([f"and {more} more {'kind' if more == 1 else 'kinds'}", ""] if more > 0 else [])]
+    lines += [f"| {_md(_middle(redact(one.type), _CELL) or '(none)')} | {_md(_middle(redact(one.frame), _CELL + 10))} "
+              f"| {one.count:,} | {_md(one.log_id, 60)} |"
+              for one in kinds[:_KINDS]]
+    more = [f"{_count(len(kinds) - _KINDS, 'more kind')}"] if len(kinds) > _KINDS else []
+    if manifest.other_exceptions:
+        more.append(f"{_count(manifest.other_exceptions, 'exception')} of kinds that the manifest has no room for: a count may "
+                    "be higher than shown")
+    return [*lines, "", *([f"and {', and '.join(more)}", ""] if more else [])]
 
 
 def _missing(manifest: Manifest) -> str:
@@ -149,8 +191,13 @@ def _missing(manifest: Manifest) -> str:
     return f"{first.start[11:16]}–{first.end[11:16]} {_md(first.reason, 60)}{more}"  # noqa: RUF001 - a span of time
 
 
-def _name(source: LogSource) -> str:
-    return _md(source.name, 80) + (" (index)" if source.kind == "index" else "")
+def _name(source: LogSource, limit: int = 80) -> str:
+    return _md(_middle(source.name, limit)) + (" (index)" if source.kind == "index" else "")
+
+
+def _middle(text: str, limit: int) -> str:
+    """The text without its middle, where it is longer: names differ at their ends."""
+    return text if len(text) <= limit else f"{text[: limit - limit // 2 - 1]}…{text[-(limit // 2):]}"
 
 
 def _share(errors: int, rows: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -13,6 +14,7 @@ from ..api.errors import InvalidInputError
 from ..api.rows import ERROR_LEVELS
 from ..api.sources import LogSource
 from ..archive.manifest import ExceptionCount, Manifest
+from .redact import redact
 
 RuleName = Annotated[str, Field(
     min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
@@ -35,6 +37,8 @@ class Measure(NamedTuple):
     """Whether "nothing to judge by" is itself the news: zero rows where history has some."""
     kinds: frozenset[str] = frozenset()
     """What exactly fired, where one day can fire for several things."""
+    present: frozenset[str] = frozenset()
+    """Of such things, all that the day has, those that do not fire too: what fired before may be among them."""
 
 
 class BaseRule(BaseModel):
@@ -134,7 +138,11 @@ class ErrorRatio(_LevelRule):
 
 
 class NewException(BaseRule):
-    """Fires when a day has a kind of exception (type and innermost frame) that the last archived days do not have."""
+    """Fires when a day has a kind of exception (type and innermost frame) that the last archived days do not have.
+
+    Resolves on a day that has none of the kinds which fired. A manifest names a hundred kinds: beyond them nothing is known, so
+    a kind is new only against days that name all of theirs, and gone only from such a day.
+    """
 
     kind: Literal["new_exception"] = "new_exception"
     name: RuleName = "new-exception"
@@ -151,20 +159,27 @@ class NewException(BaseRule):
         """The kinds that no manifest of the lookback names. Without any history nothing can be called new."""
         past = history[-self.lookback_days:]
         seen = {self._kind(exception) for day in past for exception in day.exceptions}
-        new = dict.fromkeys(self._kind(exception) for exception in manifest.exceptions) if past else {}
-        kinds = [kind for kind in new if kind not in seen]
+        today = dict.fromkeys(self._kind(exception) for exception in manifest.exceptions)
+        unseen = [kind for kind in today if kind not in seen]
+        cut = sum(1 for day in past if not day.knows_all_kinds)
+        kinds = unseen if past and not cut else []
         if not past:
             detail = "There is no archived day before to compare with."
-        elif not kinds:
-            detail = f"No new kind of exception against {_days(len(past))} archived before."
-        else:
+        elif kinds:
             more = f" and {len(kinds) - 3} more" if len(kinds) > 3 else ""
             detail = f"Not seen in {_days(len(past))} archived before: {', '.join(kinds[:3])}{more}."
-        return Measure(len(kinds), 1, detail, fires=bool(kinds), judgeable=manifest.rows > 0, kinds=frozenset(kinds))
+        elif unseen:
+            detail = (f"New or not cannot be told of {_count(len(unseen), 'kind')} of exception: {cut} of "
+                      f"{_days(len(past))} archived before had more kinds than a manifest names.")
+        else:
+            detail = f"No new kind of exception against {_days(len(past))} archived before."
+        # A cut list of its own proves nothing gone.
+        return Measure(len(kinds), 1, detail, fires=bool(kinds), calm=manifest.knows_all_kinds, judgeable=manifest.rows > 0,
+                       kinds=frozenset(kinds), present=frozenset(today))
 
     def _kind(self, exception: ExceptionCount) -> str:
         frame = exception.frame if self.frames == "line" else exception.frame.rpartition(":")[0] or exception.frame
-        return f"{exception.type} at {frame}" if frame else exception.type
+        return kind_name(exception.type, frame)
 
 
 class ZeroRows(BaseRule):
@@ -278,5 +293,15 @@ def _crossing_hour(errors_by_hour: Sequence[int], threshold: int) -> int | None:
     return None  # a manifest whose hours are not filled in
 
 
+@lru_cache(4096)
+def kind_name(kind: str, frame: str) -> str:
+    """``Type at frame``, as alerts and events may name it: whoever makes up an exception's type may put anything into it."""
+    return redact(f"{kind} at {frame}" if frame else kind)
+
+
 def _days(count: int) -> str:
-    return f"{count} day" if count == 1 else f"{count} days"
+    return _count(count, "day")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

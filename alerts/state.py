@@ -6,8 +6,11 @@
     pending_transitions  what other runs claimed and did not tell for 15 minutes
     deliver              one message for them all, then the marks
 
-A run does them in this order. A crash before the claim: the next run claims. After the claim: the next run takes it over
-after 15 minutes. Between telling and the mark: it is told twice, since no channel can be asked whether it has told.
+A run does them in this order. A crash before the claim: the next run claims, since the last archived days are judged on every
+run. After the claim: the next run takes it over after 15 minutes. Between telling and the mark: it is told twice, since no
+channel can be asked whether it has told.
+
+A series is told in its order: while one of its transitions waits, later ones wait too.
 """
 
 from __future__ import annotations
@@ -21,20 +24,23 @@ from ..api.errors import DeepsetError
 from ..api.sources import LogSource
 from ..api.times import SECOND
 from ..archive.keys import day_folder, manifest_key
-from ..archive.manifest import Manifest, Source
+from ..archive.manifest import ExceptionCount, Manifest, Source
 from ..archive.objects import ObjectStore
-from .completeness import describe_overdue, faults
+from .completeness import describe_overdue, faults, is_whole
 from .events import Missing
 from .ledger import Ledger, Series, claim_time, conflict
 from .machine import Step, decide
-from .messages import Message, compose
+from .messages import Message, compose, title_of
 from .redact import sample
-from .rules import BaseRule, Rules, newest_by_day, source_of
+from .rules import BaseRule, Rules, kind_name, newest_by_day, source_of
 from .transitions import Example, Transition
-from .verdicts import Verdict, evaluate, overdue
+from .verdicts import State, Verdict, evaluate, overdue
 
 SampleOf = Callable[[Manifest, str], str | None]
 """Given a day's manifest and a `log_id`, the row's message, or None when it is not at hand."""
+
+RECENT_DAYS = 3
+"""Archived days of each pipeline that every run judges: one whose alerts failed has been final since, say."""
 
 _EXAMPLES = 5
 _GAPS = 10
@@ -71,6 +77,7 @@ def claim_transitions(
         manifests: the newest manifest of each day this run considered, of any number of pipelines. Days that cost nothing
             belong in here too: a run that died after its commit left its days unjudged.
         history: more newest manifests of the same pipelines: the rules' `history_days` before those days, and every newer day.
+            The last `RECENT_DAYS` of each pipeline are judged again, so they and the days before them belong in here always.
         now: seconds since 1970.
         sample_of: looks up the row of an example; what it raises is ignored.
         check_age: whether a pipeline whose oldest unarchived second is older than 36 hours is INCOMPLETE.
@@ -126,6 +133,8 @@ def deliver(
 ) -> Delivery:
     """Tells the transitions in one message and marks them. Never raises: a notification that fails fails nothing else.
 
+    What another run claimed and has not told yet comes first: later transitions of its series are left unsent.
+
     Args:
         ledger: that claimed them.
         transitions: of `claim_transitions` and `pending_transitions`.
@@ -136,20 +145,23 @@ def deliver(
         to: the channel's name, for the mark.
         cap: of pipelines described in full.
     """
-    started = now()
-    live = [transition for transition in transitions if ledger.holds(transition, started)]
-    late = [transition for transition in transitions if transition not in live]
-    if not live:
-        return Delivery([], late, "The claims are older than 15 minutes: another run tells them." if late else "")
     try:
-        send(compose(live, cap=cap, archive=archive, run_url=run_url))
+        live = _in_order(ledger, transitions, now())
+    except DeepsetError as error:
+        return Delivery([], list(transitions), str(error))
+    late = [transition for transition in transitions if transition not in live]
+    why = f"{len(late)} of {len(transitions)} changes are told by another run, or wait for one that is." if late else ""
+    if not live:
+        return Delivery([], late, why)
+    try:
+        send(compose([_as_told(ledger, one) for one in live], cap=cap, archive=archive, run_url=run_url))
     except Exception as error:  # noqa: BLE001 - a channel may raise anything, and none of it may fail the archive
         return Delivery([], [*live, *late], f"{type(error).__name__}: {sample(str(error))}")
     try:
         mark_sent(ledger, live, now=now(), to=to)
     except DeepsetError as error:
         return Delivery(live, late, f"The message was sent, and could not be marked as sent: {error}")
-    return Delivery(live, late)
+    return Delivery(live, late, why)
 
 
 def evaluate_day(
@@ -167,6 +179,34 @@ def evaluate_day(
     return claimed
 
 
+def _in_order(ledger: Ledger, transitions: Sequence[Transition], now: float) -> list[Transition]:
+    """Those that are this run's to tell now, oldest first: held, and all before them in their series are told too."""
+    ready: dict[str, Transition] = {}
+    for transition in sorted(transitions, key=lambda one: one.number):
+        if ledger.holds(transition, now) and all(key in ready for key in ledger.untold_before(transition)):
+            ready[ledger.key_of(transition)] = transition
+    return list(ready.values())
+
+
+def _as_told(ledger: Ledger, transition: Transition) -> Transition:
+    """What another run should have told says when it was noticed, and what came after it."""
+    if not ledger.took_over(transition):
+        return transition
+    note = f"Told late: this was noticed at {_minute(transition.at)} UTC."
+    try:
+        later = ledger.changed_since(transition)
+    except DeepsetError:
+        later = None  # unreadable: what is known is told all the same
+    if later is not None:
+        news = "It is over" if later.state is State.OK else f"It is {title_of(later)}"
+        note += f" {news} since {later.dt} (noticed at {_minute(later.at)} UTC)."
+    return transition.model_copy(update={"detail": f"{note} {transition.detail}"})
+
+
+def _minute(at: str) -> str:
+    return at[:16].replace("T", " ")
+
+
 class _Desk:
     """One rule on one pipeline, about to be judged."""
 
@@ -177,13 +217,14 @@ class _Desk:
         self.latest = max(everything)
 
     def judge(self, days: Mapping[str, Manifest]) -> list[Transition]:
-        """The days in their order."""
+        """The days in their order, and the last archived ones among them."""
         outside = max((day for day in self.everything if day not in days), default="")
+        recent = sorted(self.everything)[-RECENT_DAYS:]
         claimed: list[Transition] = []
-        for day in sorted(days):
-            manifest = days[day]
+        for day in sorted({*days, *recent}):
+            manifest = self.everything[day]
             # Late rows come to a day that was judged before: a newer day that is archived was judged since.
-            newest = self.latest if manifest.late_rows else outside
+            newest = self.latest if manifest.late_rows else outside if day in days else ""
             verdict = evaluate(self.rule, manifest, list(self.everything.values()))
             claimed += self._claim(verdict, day, manifest, manifest.source, newest)
         return claimed
@@ -199,8 +240,9 @@ class _Desk:
 
     def _claim(self, verdict: Verdict, day: str, manifest: Manifest | None, source: Source, newest: str) -> list[Transition]:
         revision = manifest.revision if manifest else 0
+        whole = max((other for other, one in self.everything.items() if other < day and is_whole(one)), default="")
         for _ in range(_TRIES):
-            step = decide(self.ledger.backwards(self.series), verdict, day, revision, newest)
+            step = decide(self.ledger.backwards(self.series), verdict, day, revision, newest, whole)
             if step is None:
                 return []
             transition = self._transition(step, verdict, day, manifest, source)
@@ -214,7 +256,8 @@ class _Desk:
             claim_id=uuid4().hex, number=self.series.last + 1, at=claim_time(self.now), source=source, rule=self.rule.name,
             rule_kind=self.rule.rule_kind, dt=day, state=step.state, previous=step.previous, late=step.late,
             incomplete=step.incomplete, since=step.since, value=verdict.value, threshold=verdict.threshold,
-            detail=verdict.detail, kinds=sorted(verdict.kinds), folder=day_folder(prefix, "jsonl", log_source, on))
+            detail=verdict.detail, alerted=step.alerted, kinds=sorted(verdict.kinds),
+            folder=day_folder(prefix, "jsonl", log_source, on))
         if manifest is None:
             return transition
         return transition.model_copy(update={
@@ -225,14 +268,16 @@ class _Desk:
             "manifest_key": manifest_key(prefix, log_source, on, manifest.revision) if manifest.revision else ""})
 
     def _examples(self, verdict: Verdict, manifest: Manifest) -> list[Example]:
-        """The commonest kinds, new ones before others."""
-        def is_known(kind: str) -> bool:
-            return not any(kind.startswith(new) for new in verdict.kinds)
+        """The commonest kinds, new ones before others; with a text the first, and the first that is nothing but its text."""
+        def is_known(one: ExceptionCount) -> bool:
+            return not any(kind_name(one.type, one.frame).startswith(new) for new in verdict.kinds)
 
-        ordered = sorted(manifest.exceptions, key=lambda one: (is_known(f"{one.type} at {one.frame}"), -one.count))
-        return [Example(type=one.type, frame=one.frame, count=one.count, log_id=one.log_id,
-                        text=self._text(manifest, one.log_id) if index == 0 else "")
-                for index, one in enumerate(ordered[:_EXAMPLES])]
+        plain = [ExceptionCount(type=f"{one.level} without exception", count=one.count, log_id=one.log_id)
+                 for one in manifest.plain_errors]
+        ordered = sorted([*manifest.exceptions, *plain], key=lambda one: (is_known(one), -one.count))[:_EXAMPLES]
+        shown = [ordered[0].log_id if ordered else "", next((one.log_id for one in ordered if one in plain), "")]
+        return [Example(type=sample(one.type), frame=sample(one.frame), count=one.count, log_id=one.log_id,
+                        text=self._text(manifest, one.log_id) if one.log_id in shown else "") for one in ordered]
 
     def _text(self, manifest: Manifest, log_id: str) -> str:
         try:

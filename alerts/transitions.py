@@ -62,6 +62,8 @@ class Transition(BaseModel):
     """One sentence or two: how many against what, and what is missing."""
     kinds: list[str] = Field(default_factory=list[str])
     """New kinds of exception, where the rule looks for them."""
+    alerted: tuple[str, ...] = ()
+    """All kinds that fired since `since`: the alert is over when none of them is left. Where it is over, what is gone."""
     rows: int = 0
     errors: int = 0
     late_rows: int = 0

@@ -44,6 +44,8 @@ class Verdict(NamedTuple):
     incomplete: bool = False
     """Whether something is missing that should not be, also where the state is FIRING."""
     kinds: frozenset[str] = frozenset()
+    present: frozenset[str] = frozenset()
+    """See `Measure`."""
 
 
 def evaluate(rule: BaseRule, manifest: Manifest, history: Sequence[Manifest]) -> Verdict:
@@ -68,7 +70,7 @@ def evaluate(rule: BaseRule, manifest: Manifest, history: Sequence[Manifest]) ->
         state, opens = State.OK, False
     detail = f"{measure.detail} {missing}".strip()
     return Verdict(state, measure.value, measure.threshold, detail, whole, opens, resolves=whole and measure.calm,
-                   incomplete=bool(missing), kinds=measure.kinds)
+                   incomplete=bool(missing), kinds=measure.kinds, present=measure.present)
 
 
 def overdue(detail: str) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Literal, Self
@@ -27,11 +27,12 @@ from .filters import each, origin_and
 from .learned import Learned
 from .levels import LevelFilter, level_rows
 from .models import Pipeline, PipelineLog, Workspace, parse_pipeline, parse_pipelines, parse_workspaces
+from .parameters import check_text, check_texts
 from .rows import Page, Row, decode_page
 from .sources import LogSource
-from .statuses import shown
+from .statuses import shown_instead
 from .stream import Asking, Stream, merged
-from .times import Span, format_instant, to_instant
+from .times import SECOND, Span, format_instant, to_instant
 from .urls import DEFAULT_BASE_URL, check_name
 from .walk import MAX_LIMIT, Request, Walk
 
@@ -188,9 +189,8 @@ class DeepsetClient:
         try:
             return decode_page(body)
         except ResponseError as error:
-            begins = shown(body, self._connection.redact)
-            raise ResponseError(f"{error.problem} It begins: {begins}" if begins else error.problem,
-                                "It is worth asking again.", where()) from error
+            said = shown_instead(body, self._connection.redact)
+            raise ResponseError(f"{error.problem} {said}".rstrip(), "It is worth asking again.", where()) from error
 
     @contextmanager
     def logs_csv(self, source: LogSource, *, after: int | None = None, limit: int = MAX_LIMIT, filter: str | None = None,  # noqa: A002
@@ -241,12 +241,30 @@ class DeepsetClient:
         source = LogSource(workspace, pipeline)
         _check(source)
         span = Span(to_instant(start, "start"), to_instant(end, "end"))
+        self.check_span(source, span)
+        check_text(filter, "filter")
+        chosen, named_origins = each(check_texts(levels, "levels")), each(check_texts(origins, "origins"))
+        wanted = LevelFilter(chosen) if chosen else None
+        streams = [self._stream(source, span, wanted, origin, origin_and(origin, filter)) for origin in named_origins or [None]]
+        return streams[0] if len(streams) == 1 else merged(streams)
+
+    def check_span(self, source: LogSource, span: Span) -> None:
+        """Refuses a span that can hold no rows. Where it begins after now by this machine's clock, the API's is asked for.
+
+        Raises:
+            InvalidInputError: `end` is not after `start`, or `start` lies in the future.
+        """
         if span.start >= span.end:
             raise InvalidInputError(f"`end` is not after `start`: {span}.", "Correct them.", str(source))
-        chosen = each(levels)
-        wanted = LevelFilter(chosen) if chosen else None
-        streams = [self._stream(source, span, wanted, origin, origin_and(origin, filter)) for origin in each(origins) or [None]]
-        return streams[0] if len(streams) == 1 else merged(streams)
+        if span.start < self._clock() * SECOND:
+            return
+        if self.clock_skew is None:
+            with suppress(NoLogsError):
+                self.logs_page(source, limit=1)
+        now = int(self._server_time() + 1) * SECOND  # the skew is good to a second
+        if span.start > now:
+            raise InvalidInputError(f"`start` lies in the future: {span}, and it is {format_instant(now)} now.",
+                                    "Give a time that has come.", str(source))
 
     def _stream(self, source: LogSource, span: Span, levels: LevelFilter | None, origin: str | None,
                 query: str | None) -> Iterator[Row]:
@@ -254,9 +272,13 @@ class DeepsetClient:
         def fetch(request: Request) -> Page:
             return self.logs_page(source, after=request.after, limit=request.limit, filter=request.filter)
 
-        asking = Asking(fetch, str(source), self._clock, self._sleep)
+        asking = Asking(fetch, str(source), self._server_time, self._sleep)
         found = level_rows(span, levels, asking, query) if levels else Stream(Walk(span, Learned(), query), asking).rows()
         return (row for row in found if origin is None or row.origin.lower() == origin.lower())
+
+    def _server_time(self) -> float:
+        """Seconds since 1970 by the API's clock, as far as it told: what is still shown is judged by that one."""
+        return self._clock() - (self.clock_skew or 0.0)
 
     def _described(self, source: LogSource) -> Pipeline:
         with self._placed(lambda: str(source)):

@@ -21,7 +21,7 @@ import httpx
 from .credentials import Secret, clean_key, expiry, redactor
 from .errors import ApiError, InvalidInputError, ReadTimeoutError, RedirectError, ResponseError, TransportError
 from .lanes import Lanes
-from .statuses import error_for_status, http_date, shown
+from .statuses import error_for_status, http_date, shown_instead
 from .times import SECOND, format_instant
 from .urls import ApiUrl, is_loopback, parse_base_url
 
@@ -29,6 +29,8 @@ CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 200.0
 """Seconds without a byte. The server gives up at about 180 and says so with a 504, which a shorter clock would never see."""
 _MAX_REDIRECTS = 5
+_KEY_LENGTH = 8
+"""A shorter text is no key that anybody has; it may well be part of an address."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ERROR_BODY = 64 * 1024
 
@@ -66,6 +68,8 @@ class Connection:
         if max_connections < 1:
             raise InvalidInputError(f"`max_connections` is {max_connections}.", "Give at least 1.")
         key = clean_key(api_key)
+        if len(key) >= _KEY_LENGTH and key.lower() in str(base_url).lower():
+            raise InvalidInputError("The base URL holds the API key.", "Give the API's address alone.")
         self.url: Final[ApiUrl] = parse_base_url(base_url)
         self.redact: Final = redactor(key)
         # Tells keys apart and gives nothing away: a spool on disk is found by it.
@@ -124,8 +128,9 @@ class Connection:
         with self._answer(target, self._csv, where) as response:
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if kind not in {"text/csv", "application/csv", "text/plain", "application/octet-stream", ""}:
-                said = shown(self._body(response, where), self.redact)
-                raise ResponseError(f"Asked for CSV, the API sent {kind[:60]!r}: {said}", "It is worth asking again.", where())
+                said = shown_instead(self._body(response, where), self.redact)
+                raise ResponseError(f"Asked for CSV, the API sent {kind[:60]!r}. {said}".rstrip(), "It is worth asking again.",
+                                    where())
             yield self._pieces(response, where)
 
     @contextmanager
@@ -187,8 +192,8 @@ class Connection:
             pass  # the status says enough
         status, now = response.status_code, self._clock()
         if 200 <= status <= 399:
-            said = shown(bytes(body), self.redact)
-            return ResponseError(f"The API answered {status}{f': {said}' if said else ''}, which is no answer to this request.",
+            said = shown_instead(bytes(body), self.redact)
+            return ResponseError(f"The API answered {status}, which is no answer to this request. {said}".rstrip(),
                                  "It is worth asking again.", where())
         error = error_for_status(status, response.headers, bytes(body), where(), self.redact, now)
         if status == 401 and self._expiry is not None and self._expiry.timestamp() <= now:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import re
+import string
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol, cast, runtime_checkable
@@ -18,6 +19,7 @@ _ADVICE = "Copy the key again from the platform: profile, API Keys."
 _PREFIX = re.compile(r"(?i)bearer(?:\s+|$)")
 _JWT = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,2}")
 _BEARER = re.compile(r"(?i)\b(bearer\s+)(?!token\b|api\b|key\b|realm\b|auth)[^\s\"',<>]{6,}")
+_LOWER = {ord(letter): letter.lower() for letter in string.ascii_uppercase}
 _PIECE = 8
 """So many characters in a row of the key give away a piece of it."""
 
@@ -74,21 +76,27 @@ def expiry(api_key: str | Secret) -> datetime | None:
 
 
 def redactor(key: str) -> Callable[[str], str]:
-    """A function that hides the key in a text, however much of it is there, and anything else that looks like a token."""
-    pieces = {key[i : i + _PIECE] for i in range(len(key) - _PIECE + 1)} or {key}
+    """A function that hides the key in a text, however much of it is there, and anything else that looks like a token.
+
+    Letters' case does not matter: where the key stands for a host, libraries write it in lower case.
+    """
+    whole = re.compile(re.escape(key), re.IGNORECASE | re.ASCII)
+    small = key.translate(_LOWER)
+    pieces = {small[i : i + _PIECE] for i in range(len(small) - _PIECE + 1)} or {small}
     width = min(_PIECE, len(key))
 
     def redact(text: str) -> str:
-        text = _BEARER.sub(rf"\1{HIDDEN}", _JWT.sub(HIDDEN, text.replace(key, HIDDEN)))
+        text = _BEARER.sub(rf"\1{HIDDEN}", _JWT.sub(HIDDEN, whole.sub(HIDDEN, text)))
+        lower = text.translate(_LOWER)  # of the same length, unlike `lower()`
         kept: list[str] = []
         position = 0
         while position < len(text):
-            if text[position : position + width] not in pieces:
+            if lower[position : position + width] not in pieces:
                 kept.append(text[position])
                 position += 1
                 continue
             end = position + width
-            while end < len(text) and text[end - width + 1 : end + 1] in pieces:
+            while end < len(text) and lower[end - width + 1 : end + 1] in pieces:
                 end += 1
             kept.append(HIDDEN)
             position = end

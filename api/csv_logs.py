@@ -29,8 +29,8 @@ _COLUMNS = ("log_id", "message", "logged_at", "level", "origin", "exceptions", "
 """The contract's fields: the header of a file without rows, where the platform sent none."""
 
 
-def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: Path, *, now: Callable[[], float] = time.time,
-                 sleep: Callable[[float], None] = time.sleep) -> Path:
+def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: str | Path, *,
+                 now: Callable[[], float] = time.time, sleep: Callable[[float], None] = time.sleep) -> Path:
     """The rows of a span as CSV (RFC 4180, UTF-8, the platform's own columns), newest first; returns `path`.
 
     The rows are written to ``<path>.part``, which becomes `path` once all of them are there. On an error nothing is left,
@@ -47,11 +47,12 @@ def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: Pat
     Raises:
         CsvHeaderError: the columns are not the ones known, or change between two answers.
         IncompleteReadError: rows may be missing; see `stream_rows`.
-        InvalidInputError: the file cannot be written.
+        InvalidInputError: the span can hold no rows, or the file cannot be written: found before anything is asked, as far as
+            that can be.
         ApiError, ReadError: what stopped the read.
     """
-    if not path.name:
-        raise InvalidInputError(f"{str(path)!r} names no file.", "Give the file's path.", str(source))
+    path = _checked(path, str(source))
+    client.check_span(source, span)
     part = path.with_name(f"{path.name}.part")
     walk = Walk(span, Learned())
     with ExitStack() as stack:
@@ -69,6 +70,18 @@ def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: Pat
         except OSError as error:
             raise InvalidInputError(f"{path} cannot be written: {error.strerror}.",
                                     "Check the folder, its permissions and the space left.", str(source)) from error
+    return path
+
+
+def _checked(path: str | Path, where: str) -> Path:
+    """The path, when it can be a file's. Whether it can be written, the file beside it shows."""
+    if not isinstance(path, str | Path) or "\0" in str(path):  # pyright: ignore[reportUnnecessaryIsInstance] - users call without a type checker
+        raise InvalidInputError("`path` is no path of a file.", "Give the file's path.", where)
+    path = Path(path)
+    if not path.name:
+        raise InvalidInputError(f"`path` is {str(path)!r}, which names no file.", "Give the file's path.", where)
+    if path.is_dir():
+        raise InvalidInputError(f"`path` is {str(path)!r}, which is a folder.", "Give the path of a file in it.", where)
     return path
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from .errors import CsvHeaderError, ResponseError
+from .errors import CsvHeaderError, ReadError, ResponseError
 from .rows import Row
 from .times import parse_instant
 
@@ -16,6 +16,8 @@ REQUIRED = ("log_id", "message", "logged_at", "level", "origin")
 """What the contract requires of each row; more columns are kept."""
 
 _FIELD_LIMIT = 2**31 - 1
+_CR = "\ud800"
+"""Stands for a carriage return inside a record, which Python's reader takes for a line end. No text from bytes holds it."""
 
 
 class Header(NamedTuple):
@@ -41,6 +43,8 @@ class Record(NamedTuple):
 class Records:
     """The records of one answer; iterate once. `header` is there from the first record on (None while nothing came).
 
+    Lines end as the header's does. Where that is a bare LF, as pandas writes it, fields with a CR come unquoted.
+
     Args:
         lines: text with line ends, as `DeepsetClient.logs_csv` gives it.
         where: the place that errors name.
@@ -53,6 +57,9 @@ class Records:
         self._lines = lines
         self._where = where
         self._terminated = True
+        self._line_end = ""
+        self._mixed = False
+        """Whether a line ends in CRLF though the header's does not."""
 
     def __iter__(self) -> Iterator[Record]:
         """The records.
@@ -60,11 +67,15 @@ class Records:
         Raises:
             CsvHeaderError: a header without the columns that are needed.
             ResponseError: a record that is cut short or is none.
+            ReadError: a record whose end cannot be told.
         """
         try:
             for cells in csv.reader(self._watched(), strict=True):
                 if not cells:
                     continue
+                if self._mixed:
+                    raise ReadError("A CSV record ends in CRLF where the header ends in LF, so whether the CR is part of it "
+                                    "cannot be told.", "Read the logs as JSON: fetch_logs or archive_day.", self._where)
                 if self.header is None:
                     self.header = read_header(cells, self._where)
                     continue
@@ -75,7 +86,10 @@ class Records:
     def _watched(self) -> Iterator[str]:
         for line in self._lines:
             self._terminated = line.endswith("\n")
-            yield line
+            self._line_end = self._line_end or ("\r\n" if line.endswith("\r\n") else "\n")
+            self._mixed = self._line_end == "\n" and line.endswith("\r\n")
+            body = line.removesuffix(self._line_end)
+            yield line if "\r" not in body else body.replace("\r", _CR) + line[len(body):]
 
     def _row(self, cells: Sequence[str], header: Header) -> Row:
         if len(cells) != len(header.names):
@@ -88,6 +102,7 @@ class Records:
                                 self._where) from error
         if not cells[header.log_id]:
             raise ResponseError("A CSV record has no `log_id`.", "It is worth asking again.", self._where)
+        cells = [cell.replace(_CR, "\r") for cell in cells]
         return Row(instant, cells[header.log_id], cells[header.level], cells[header.origin], encode_record(cells))
 
 
@@ -101,10 +116,21 @@ def read_header(cells: Sequence[str], where: str) -> Header:
     plain = _plain(names)
     missing = [name for name in REQUIRED if plain.count(name) != 1]
     if missing:
+        if any(map(_is_instant, names)):  # a row, whose content belongs into no error
+            raise CsvHeaderError("The CSV begins with a record, not with the columns' names.",
+                                 "Please report this; until then read the logs as JSON.", where)
         came = ", ".join(repr(name[:30]) for name in names[:12]) + (", ..." if len(names) > 12 else "")
         raise CsvHeaderError(f"The CSV's columns are not the ones known: no single {', '.join(missing)} among {came}.",
                              "Please report this header; until then read the logs as JSON.", where)
     return Header(names, *(plain.index(name) for name in ("log_id", "logged_at", "level", "origin")))
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        parse_instant(text)
+    except ValueError:
+        return False
+    return True
 
 
 def same_row(header: Header, record: Row, row: Row) -> bool:

@@ -51,6 +51,11 @@ class Held:
                     "Its `after` does not continue to older rows. Please report it.",
                 )
 
+    def knows(self, row: Row) -> bool:
+        """Whether the row is held, or stood on one of the last two pages."""
+        key = (row.logged_at, row.log_id)
+        return key in self._rows or any(key in page for page in self._recent)
+
     def turn_page(self, rows: Iterable[Row]) -> None:
         """Remembers the keys of a page that was believed."""
         self._recent.append({(row.logged_at, row.log_id) for row in rows})

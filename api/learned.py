@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .rows import Row
-from .times import MILLISECOND, SECOND
+from .times import MICROSECOND, MILLISECOND, SECOND
 
 RETENTION_HOURS = 48
 """Users can read logs for two days (vendor documentation)."""
@@ -33,20 +33,32 @@ class Learned:
     time_filter_probed: bool = False
     total_counts: Literal["after", "all", "unclear"] | None = None
     """What `total` counts: rows below the cursor, all rows, or neither."""
-    oldest_seen: int | None = None
     largest_page: int = 0
     """Rows of the longest page so far: a server may cap pages lower than asked."""
+    heaviest_page: int = 0
+    """Bytes of the rows of the heaviest page so far: it may cap those as well."""
+    top_seen: bool = False
+    """The server's newest page was asked for, to learn what `total` counts."""
+    oldest_seen: int | None = None
+    ends_disputed: bool = False
+    """The server has hidden rows that it had shown and must still show: an empty answer is no proof any more."""
+    finest: int = MICROSECOND
+    """The unit of the finest `logged_at` seen, in nanoseconds: microseconds unless one is finer."""
     levels: set[str] = field(default_factory=lambda: set(LEVELS))
     origins: set[str] = field(default_factory=lambda: set(ORIGINS))
 
     def see(self, rows: Sequence[Row]) -> None:
         """Takes note of the values in a page."""
-        self.largest_page = max(self.largest_page, len(rows))
         if not rows:
             return
+        self.largest_page = max(self.largest_page, len(rows))
+        self.heaviest_page = max(self.heaviest_page, sum([len(row.raw) for row in rows]))
         self.levels.update({row.level for row in rows})
         self.origins.update({row.origin for row in rows})
-        oldest = min([row.logged_at for row in rows])
+        times = [row.logged_at for row in rows]
+        if any(at % MICROSECOND for at in times):
+            self.finest = 1
+        oldest = min(times)
         if self.oldest_seen is None or oldest < self.oldest_seen:
             self.oldest_seen = oldest
 

@@ -161,7 +161,7 @@ def level_rows(span: Span, levels: LevelFilter, asking: Asking, base: str | None
     walk = plain.walk
     for increment in plain.increments():
         yield from filter(levels.wants, increment.rows)
-        if walk.done or not answers:  # a pipeline without logs answers 404
+        if walk.done or not answers:  # a 404, "no logs", is no answer here
             continue
         request, page = answers[0]
         if request.filter != base or not levels.saves(walk, page.rows):

@@ -9,7 +9,6 @@ from .errors import CursorError
 from .times import MICROSECOND, MILLISECOND, SECOND, format_instant
 
 WIDER = (10 * MILLISECOND, 100 * MILLISECOND, SECOND, 2 * SECOND)
-NARROWER = (MILLISECOND, MICROSECOND)
 _PEEKS = (0, -MICROSECOND)
 _MOST_TRIES = 24
 _SHORT_PAGES = 2
@@ -63,7 +62,8 @@ class Place:
         self.peek = None
         self._peeked = True
 
-    def pass_newer(self, ids: frozenset[str], *, limit: int, full: int, above: int, exact: bool, peekable: bool) -> Next:
+    def pass_newer(self, ids: frozenset[str], *, limit: int, full: int, above: int, narrower: int | None,
+                   peekable: bool) -> Next:
         """Nothing older than the anchor came, and the server says there is more.
 
         Args:
@@ -71,8 +71,9 @@ class Place:
             limit: how many were asked for.
             full: the largest page.
             above: how far the newest of them lies above the cursor.
-            exact: whether rows have come in exact order so far; after any disorder a narrower overlap proves nothing.
-            peekable: whether the page may well be the last: nothing in it is older than the anchor, and longer pages came.
+            narrower: the overlap that shows about half a page again; None after any disorder: then it would prove nothing.
+            peekable: whether the page may well be the last: nothing in it is older than the anchor, and it holds the anchor
+                alone, or longer and heavier pages came.
         """
         self.tried.add(self.overlap)
         if limit < full and not self._full_size_tried:
@@ -84,15 +85,19 @@ class Place:
             return Next.AGAIN
         if short and peekable and not self._peeked and all(page == ids for page in self._short_pages):
             # `has_more` may stay true until an empty page, and the anchor keeps pages from being empty: look below it. Only
-            # where the page is short by itself, not cut: it came the same three times, and longer ones came before.
+            # where the page is short by itself, not cut (it came the same three times, and larger ones came before): what was
+            # cut off would lie at the anchor, and looking below would pass it over.
             self.peek = _PEEKS[0] if self.peek is None else _PEEKS[1]
             self._peeked = self.peek == _PEEKS[1]
             return Next.AGAIN
         self.stop_peeking()
-        narrower = next((overlap for overlap in NARROWER if overlap < self.overlap and overlap not in self.tried), None)
-        if narrower is not None and exact:
-            self.overlap = narrower
-            return Next.AGAIN
+        if narrower is not None:
+            steps = sorted({MILLISECOND, narrower, MICROSECOND}, reverse=True)
+            step = next((overlap for overlap in steps if overlap < self.overlap and overlap not in self.tried), None)
+            if step is not None:
+                self.overlap = step
+                self._short_pages, self._peeked = [], False
+                return Next.AGAIN
         if above > self.overlap:  # how coarsely the server compares; the tie is at least as wide
             self.tried.add(next(overlap for overlap in (*WIDER, above) if overlap >= above))
         return Next.SPLITS

@@ -102,6 +102,15 @@ def shown(body: bytes, redact: Callable[[str], str]) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
+def shown_instead(body: bytes, redact: Callable[[str], str]) -> str:
+    """A sentence on a body that came instead of logs: a proxy's page is quoted; what may hold rows is not, since errors are
+    logged and stored where no redaction of rows reaches."""
+    if not body.lstrip().startswith(b"<") and any(sign in body for sign in (b"{", b"log_id")):
+        return f"Its {len(body)} bytes may hold rows and are not shown."
+    said = shown(body, redact)
+    return f"It begins: {said}" if said else ""
+
+
 def _message(body: object) -> str | None:
     """The words in the JSON bodies seen: ``{"errors": [...]}``, ``{"detail": ...}``, ``{"message", "details"}``."""
     if isinstance(body, str):

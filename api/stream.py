@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from .budget import Budget
 from .errors import IncompleteReadError, ReadError
 from .learned import RETENTION_HOURS
+from .page_signs import TOLERANCE
 from .reader import Fetch, Reader, Tally
 from .rows import Page, Row
 from .steps import Increment, Request
@@ -46,7 +48,10 @@ class Stream:
 
     def __init__(self, walk: Walk, asking: Asking) -> None:
         self.walk = walk
-        self._span, self._tally, self._now, self._began = Span(walk.start, walk.end), Tally(), asking.now, 0.0
+        self._span, self._tally = Span(walk.start, walk.end), Tally()
+        self._recent: deque[Row] = deque()
+        """Rows handed out in the last seconds: what comes behind the walk is a repeat only if it is one of them."""
+        self._strays_checked = self._late = 0
         self._place = f"{asking.where}, {self._span}"
         self._reader = Reader(asking.fetch, walk.learned, Budget(1, asking.gate), self._tally, now=asking.now,
                               sleep=asking.sleep, deadline=asking.deadline)
@@ -57,13 +62,25 @@ class Stream:
         Raises:
             ApiError, ReadError: what stopped the read; the rows until then are complete.
         """
-        self._began = self._now()
         try:
-            yield from self._reader.increments(self.walk, threading.Lock())
+            for increment in self._reader.increments(self.walk, threading.Lock()):
+                self._count_late()
+                self._recent.extend(increment.rows)
+                while self._recent and self._recent[0].logged_at > increment.lo + 2 * TOLERANCE:
+                    self._recent.popleft()
+                yield increment
         except ReadError as error:
             if error.where:
                 raise
             raise type(error)(error.problem, error.advice, self._place) from error
+
+    def _count_late(self) -> None:
+        """Counts the rows that became visible behind the walk."""
+        strays = self.walk.strays[self._strays_checked:]
+        if strays:
+            known = {(row.logged_at, row.log_id) for row in self._recent}
+            self._late += sum((row.logged_at, row.log_id) not in known for row in strays)
+            self._strays_checked += len(strays)
 
     def rows(self) -> Iterator[Row]:
         """All rows in descending order of (`logged_at`, `log_id`).
@@ -79,13 +96,17 @@ class Stream:
         """Whether what was read so far was all there.
 
         Raises:
-            IncompleteReadError: rows may be missing: a tie that cannot be passed, or a start that the platform no longer shows.
+            IncompleteReadError: rows may be missing: a tie that cannot be passed, rows that became visible behind the walk, or
+                a start that the platform no longer shows.
         """
         if self._tally.ties:
             tie = self._tally.ties[0]
             raise IncompleteReadError(f"More rows share one instant than can be passed, at {format_instant(tie.span.start)}.",
                                       "Read what is newer and what is older by itself.", self._place)
-        if self.walk.ended and not self.walk.learned.still_shown(self._span.start, self._began):
+        if self._late:
+            raise IncompleteReadError(f"{self._late} rows became visible while the read was past their time.", "Read again.",
+                                      self._place)
+        if self.walk.ended and not self.walk.learned.still_shown(self._span.start, self.walk.answered_at):
             raise IncompleteReadError(
                 f"The span begins before what is still shown: logs can be read for {RETENTION_HOURS} hours.",
                 "Begin later, or read the archive.", self._place)

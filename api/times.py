@@ -7,7 +7,7 @@ microseconds. An int holds them all, compares fast, and is exact.
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,8 +18,12 @@ MILLISECOND = 1_000_000
 MICROSECOND = 1_000
 DAY = 86_400 * SECOND
 
+_DAY_ADVICE = "Give a date, such as date(2026, 1, 31), or ISO text, such as 2026-01-31."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d+))?\s*([Zz]|[+-]\d\d:?\d\d)?$", re.ASCII)
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d+))?\s*([Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$",
+                      re.ASCII)
+_YEAR_1 = -719_162 * DAY
+_YEAR_2, _YEAR_9999, _YEAR_10000 = _YEAR_1 + 365 * DAY, 2_932_532 * DAY, 2_932_897 * DAY
 
 
 class Span(NamedTuple):
@@ -63,13 +67,15 @@ def parse_instant(text: str) -> int:
         digits = offset[1:].replace(":", "")
         shift = (int(digits[:2]) * 3600 + int(digits[2:]) * 60) * SECOND
         instant += shift if offset[0] == "-" else -shift
+        if not _YEAR_1 <= instant < _YEAR_10000:
+            raise ValueError(f"not a time of the years 1 to 9999 in UTC: {text[:40]!r}")
     return instant
 
 
 def format_instant(instant: int) -> str:
     """RFC 3339 in UTC with six digits of fraction, nine where the instant needs them, none on a whole second."""
     seconds, fraction = divmod(instant, SECOND)
-    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    text = (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]  # not strftime, which writes the year 1 without its zeros
     if fraction == 0:
         return f"{text}Z"
     if fraction % MICROSECOND == 0:
@@ -81,20 +87,24 @@ def to_instant(value: datetime | str, name: str) -> int:
     """Nanoseconds of a user's `start` or `end`.
 
     Raises:
-        InvalidInputError: when it has no time zone or is not a time; `name` is the parameter's.
+        InvalidInputError: when it has no time zone, is not a time, or lies in the years 1 or 9999; `name` is the parameter's.
     """
     if isinstance(value, str):
         try:
-            return parse_instant(value)
+            instant = parse_instant(value)
         except ValueError as error:
             advice = "Give RFC 3339, such as 2026-01-31T00:00:00Z."
             raise InvalidInputError(f"`{name}` is not a time: {value[:40]!r}.", advice) from error
-    if not isinstance(value, datetime):  # pyright: ignore[reportUnnecessaryIsInstance] - users call without a type checker
+    elif not isinstance(value, datetime):  # pyright: ignore[reportUnnecessaryIsInstance] - users call without a type checker
         raise InvalidInputError(f"`{name}` is not a datetime.", "Give a datetime with a time zone, or RFC 3339 text.")
-    if value.tzinfo is None:
+    elif value.tzinfo is None:
         raise InvalidInputError(f"`{name}` has no time zone.", "Give one, such as datetime(2026, 1, 31, tzinfo=UTC).")
-    since = value - _EPOCH
-    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * MICROSECOND
+    else:
+        since = value - _EPOCH
+        instant = (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * MICROSECOND
+    if not _YEAR_2 <= instant < _YEAR_9999:  # a year at each end: a read asks a little beyond its span
+        raise InvalidInputError(f"`{name}` lies outside of the years 2 to 9998 (in UTC).", "Give a time that logs can have.")
+    return instant
 
 
 def to_datetime(instant: int) -> datetime:
@@ -111,3 +121,21 @@ def day_span(day: date) -> Span:
 def day_of(instant: int) -> date:
     """The UTC day an instant falls into."""
     return to_datetime(instant).date()
+
+
+def to_day(value: date | str, name: str) -> date:
+    """A user's day as a date. ISO text counts, and so does a midnight in UTC, as where Prefect validates a flow's parameters.
+
+    Raises:
+        InvalidInputError: when it is anything else; `name` is the parameter's.
+    """
+    if isinstance(value, datetime):
+        if value.time() == time() and not value.utcoffset():
+            return value.date()
+        raise InvalidInputError(f"`{name}` is {value.isoformat()}, which is a time and not a UTC day.", _DAY_ADVICE)
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"`{name}` is {value!r:.40}, which is no day.", _DAY_ADVICE) from None

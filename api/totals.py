@@ -16,6 +16,8 @@ class Totals:
         """On the walk's first page."""
         self.below: int | None = None
         """Below the span's start, once the walk is there."""
+        self.latest: tuple[int, int] | None = None
+        """The cursor and the total of the latest page; None where it did not say."""
         self._learned = learned
         self._before: tuple[int, int] | None = None
 
@@ -24,10 +26,22 @@ class Totals:
         """Rows below the walk's cursor, where `total` counts those; None when the last page did not say."""
         return None if self._before is None else self._before[0] - self._before[1]
 
-    def see(self, page: Page) -> None:
+    def see(self, page: Page, cursor: int) -> None:
         """Takes note of an answer, believed or not."""
         if self.first is None:
             self.first = page.total
+        self.latest = None if page.total is None else (cursor, page.total)
+
+    def compare_with_top(self, top: Page) -> None:
+        """Compares the latest page's total with that of the server's newest page: less by the rows between, or the same?"""
+        if self.latest is None or top.total is None:
+            return
+        cursor, total = self.latest
+        newer = sum(row.logged_at >= cursor for row in top.rows)
+        if newer and total == top.total:
+            self._learned.count_total("all")
+        elif newer and top.total - total >= newer:
+            self._learned.count_total("after")
 
     def compare(self, page: Page, cursor: int, next_cursor: int) -> None:
         """Compares a believed page's total with that of the page before: less by the rows between, or the same?

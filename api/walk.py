@@ -6,11 +6,11 @@ proves itself. It must hold the *anchor* (the oldest row of the page before) and
 nothing between the two pages can be missing, however the server compares. Otherwise the same place is asked for again:
 
 - the anchor is there or the page is full of newer rows, but nothing older came: page size back to 100, then a narrower
-  overlap, then (`Walk.stalled`) the tie is read by splits, see `splits.py`;
+  overlap (as long as no row has come out of order), then (`Walk.stalled`) the tie is read by splits, see `splits.py`;
 - the anchor is missing: the server compares more coarsely than a millisecond, and the overlap is widened.
 
-Rows leave the walk in strict descending order of (`logged_at`, `log_id`), each once, as soon as everything newer than
-them is proven complete. Only the rows of the overlap and the ids of the last two pages are kept.
+Rows leave the walk in strict descending order of (`logged_at`, `log_id`), each once, as soon as everything newer is proven
+complete. Only the rows of the overlap and the ids of the last two pages are kept.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .filters import both, not_before
 from .held import Held, Key
 from .learned import Learned
 from .load import MAX_LIMIT, Load
+from .page_signs import TOLERANCE, disorder_of, is_full, may_be_last, refuse_newer, top_is_wanted
 from .place import Next, Place
 from .rows import Page, Row
 from .steps import Increment, Request, ceil_to
@@ -28,8 +29,6 @@ from .totals import Totals
 
 __all__ = ["MAX_LIMIT", "TOLERANCE", "Increment", "Key", "Request", "Walk", "ceil_to"]
 
-TOLERANCE = 2 * SECOND
-"""Rows this much newer than the cursor are a coarse comparison; anything newer means that time moves the wrong way."""
 _MOST_END_CLAIMS = 5
 _MOST_UNRESOLVED = 100
 
@@ -52,7 +51,8 @@ class Walk:
         self.load = Load()
         self.done = span.start >= span.end
         self.stalled = False
-        self.pages = 0
+        self.wants_top = False
+        """Whether the server's newest page is to be asked for, for `take_top`."""
         self.totals = Totals(learned)
         self.ended = False
         """True when the server had nothing older than the span's start."""
@@ -72,7 +72,7 @@ class Walk:
     def cursor(self) -> int:
         """The instant older rows are asked for: the next request's `after`."""
         if self._anchor is None:
-            return self._enter - (MICROSECOND if self._place.nudged else 0)
+            return self._enter - (self.learned.finest if self._place.nudged else 0)
         if self._place.peek is not None:
             return ceil_to(self._anchor.logged_at, MICROSECOND) + self._place.peek
         # The server may know microseconds only: a finer anchor is rounded up, which widens the overlap by less than 1 µs.
@@ -119,11 +119,10 @@ class Walk:
             CursorError: when time does not move as the contract says.
             EndDisputedError: when the server insists on an end that its own numbers deny.
         """
-        self.pages += 1
         self.answered_at = answered_at
         rows = page.rows
         self.learned.see(rows)
-        self.totals.see(page)
+        self.totals.see(page, self.cursor)
         if not rows:
             self._take_empty(page, answered_at)
             return
@@ -137,9 +136,10 @@ class Walk:
                 return
             self._accept(page, oldest, answered_at)
             return
+        self._notice_unseen(rows, anchor)
         held = any(row.logged_at == anchor.logged_at and row.log_id == anchor.log_id for row in rows)
         below = oldest.logged_at < anchor.logged_at
-        if held and (below or page.has_more is False):
+        if held and (below or (page.has_more is False and not is_full(page, self.load.limit, self.learned))):
             self._accept(page, oldest, answered_at)
         elif not below:
             self._stuck_above(page)
@@ -161,31 +161,22 @@ class Walk:
 
     def _ordered(self, rows: list[Row], oldest: int) -> bool:
         """Whether the page is ordered newest to oldest, up to the overlap; otherwise widens the overlap or refuses."""
-        cursor = self.cursor
-        if oldest > cursor + TOLERANCE:
-            raise CursorError(
-                f"The server answered with rows newer than asked for: {format_instant(oldest)} after {format_instant(cursor)}.",
-                "Its `after` does not continue to older rows; nothing can be read completely this way. Please report it.",
-            )
-        lowest, disorder = rows[0].logged_at, 0
-        for row in rows:
-            if row.logged_at < lowest:
-                lowest = row.logged_at
-            elif row.logged_at - lowest > disorder:
-                disorder = row.logged_at - lowest
+        refuse_newer(oldest, self.cursor)
+        disorder = disorder_of(rows)
         if disorder:
             self.learned.disordered = True
-            if disorder > TOLERANCE:
-                raise CursorError(
-                    f"The server's rows are not ordered: one stands {disorder / SECOND:.3f} s out of place "
-                    f"near {format_instant(oldest)}.",
-                    "Nothing can be read completely this way. Please report it.",
-                )
             if disorder > self._place.overlap:
                 self.learned.overlap = self._place.overlap = TOLERANCE
-                self._place.try_again("rows that are not ordered within a millisecond", cursor)
+                self._place.try_again("rows that are not ordered within a millisecond", self.cursor)
                 return False
         return True
+
+    def _notice_unseen(self, rows: list[Row], anchor: Row) -> None:
+        """A row newer than the anchor that was not on the anchor's own page: the server chooses rows in a coarser order than it
+        shows them in, and an overlap finer than that order would prove nothing."""
+        if not self.learned.disordered and any(
+                anchor.logged_at < row.logged_at < self._held.handed_out and not self._held.knows(row) for row in rows):
+            self.learned.disordered = True
 
     def _accept(self, page: Page, oldest: Row, answered_at: float) -> None:
         """Keeps the page's rows and moves to its oldest row, or ends."""
@@ -195,12 +186,14 @@ class Walk:
             self._compare_totals(page, oldest)
             self.totals.reach(page, self.start)
             self._finish()
-        elif page.has_more is False:
+        elif page.has_more is False and self._anchor is not None and oldest.logged_at >= self._anchor.logged_at:
             self._claim_end(page, oldest.logged_at, answered_at)
         else:
             if self._anchor is not None and floor is not None and oldest.logged_at < floor - 2 * SECOND:
                 self.learned.time_filter = False  # the bound was ignored here: it proves nothing, the page does
             self._move(page, oldest)
+            # Whether this is the end shows at the new place, where rows below it would come with the anchor.
+            self._place.end_claims = int(page.has_more is False)
 
     def _move(self, page: Page, oldest: Row) -> None:
         self._compare_totals(page, oldest)
@@ -237,17 +230,18 @@ class Walk:
             limit=self.load.limit,
             full=MAX_LIMIT,
             above=max(times) - self.cursor,
-            exact=not self.learned.disordered,
-            peekable=min(times) == self.position and self._may_be_last(page),
+            narrower=None if self.learned.disordered else self._narrower(),
+            peekable=self._anchor is not None and min(times) == self.position and may_be_last(page, self.learned),
         )
         if following is Next.SPLITS:  # should they fail, what this page shows of the tie is kept all the same
             self._keep([row for row in page.rows if row.logged_at < self._held.handed_out])
         self._follow(following)
 
-    def _may_be_last(self, page: Page) -> bool:
-        shortest = len(page.rows) == 1 or len(page.rows) < self.learned.largest_page
-        denied = self.learned.total_counts == "after" and page.total is not None and page.total > len(page.rows)
-        return self._anchor is not None and shortest and not denied
+    def _narrower(self) -> int:
+        """The overlap that shows the older half of a page's rows above the anchor again: rows among them that were not seen
+        before tell that the server's order is coarser than its times."""
+        above = sorted(at for at, _ in self.known_in(Span(self.position + 1, self.position + self._place.overlap)))
+        return above[min(len(above), MAX_LIMIT) // 2] - self.position if above else MICROSECOND
 
     def _nudge(self) -> None:
         """The way in is a border of the span, so that one step down is safe where the server includes `after`."""
@@ -264,6 +258,7 @@ class Walk:
         elif following is Next.SPLITS:
             self.stalled = True
         elif following is Next.LOST:
+            self._distrust_ends(self.position)
             raise CursorError(
                 f"The row at {format_instant(self.position)} that the server has just shown is no longer there.",
                 "It may have left retention in this moment; what is older was not read. Run again.",
@@ -281,8 +276,12 @@ class Walk:
         if floor is not None:
             self._pass_window(floor)
             return
+        if self.filter is None and top_is_wanted(page, self.learned, first=self._anchor is None):
+            self.wants_top = True
+            return
         if self._end_denied(page, oldest, answered_at):
             if place.end_claims >= _MOST_END_CLAIMS:
+                self._distrust_ends(oldest)
                 raise EndDisputedError(
                     f"The server says that nothing is older than {format_instant(oldest)}, but has said otherwise before.",
                     "What is older was not read. Run again.",
@@ -297,17 +296,27 @@ class Walk:
             return False  # what was seen without the filter says nothing about rows that match it
         if self.learned.total_counts == "after" and page.total is not None and page.total > len(page.rows):
             return True
+        if self.learned.ends_disputed and self._anchor is None:
+            return True  # the server has hidden rows that it had shown: that it shows none here proves nothing
         seen = self.learned.oldest_seen
         return seen is not None and seen < oldest and self.learned.still_shown(seen, answered_at)
+
+    def take_top(self, top: Page) -> None:
+        """Takes the server's newest page, asked for since `wants_top`, and goes on."""
+        self.wants_top, self.learned.top_seen = False, True
+        self.learned.see(top.rows)
+        self.totals.compare_with_top(top)
+
+    def _distrust_ends(self, instant: int) -> None:
+        if self.learned.still_shown(instant, self.answered_at):
+            self.learned.ends_disputed = True
 
     def _pass_window(self, floor: int) -> None:
         """Everything down to `floor` is read (the bound has been shown to work): go on below it as if entering anew."""
         if floor <= self.start:
             self._finish()
             return
-        self._anchor = None
-        self._enter = floor
-        self.proven = floor
+        self._anchor, self._enter, self.proven = None, floor, floor
         self._place = Place(self.learned.overlap)
         self.load.grow()
 
@@ -333,7 +342,7 @@ class Walk:
         Raises:
             CursorError: after a hundred ties in a row that could not be resolved: this stretch cannot be read.
         """
-        tie = self.tie
+        tie, overlap = self.tie, max(self._place.tried | {self.learned.overlap})
         self._unresolved = 0 if resolved else self._unresolved + 1
         if self._unresolved > _MOST_UNRESOLVED:
             raise CursorError(
@@ -341,16 +350,17 @@ class Walk:
                 "The server's filters cannot tell them apart. Please report it.",
             )
         self._keep(rows)
-        overlap = max(self._place.tried | {self.learned.overlap})
         self.stalled = False
         if tie.start <= self.start:
             self._finish()
             return
         self._held.turn_page(rows)
-        self._enter = (tie.start + overlap) // overlap * overlap if overlap == SECOND else tie.start + overlap
+        # A server that compares by the second is entered at full seconds.
+        self._enter = (tie.start + overlap) // SECOND * SECOND if overlap >= SECOND else tie.start + overlap
         self._anchor = min((row for row in rows if tie.start <= row.logged_at < self._enter), key=_time, default=None)
         self.proven = min(self.proven, self._enter)
         self._place = Place(self.learned.overlap)
+        self.totals.forget()
 
     # -- handing out -------------------------------------------------------------------------------------------------
 

@@ -3,14 +3,15 @@
 A part number that is taken belongs to a run that crashed before its manifest, or to one under way. If its rows are all in
 what was read now, it is adopted; where this read could not look, its rows cannot be contradicted and are adopted too, since
 they may be gone from the platform by now. A few rows that this read lacks may have become visible after it: the platform is
-asked for them once more. Anything else is foreign and stays where it is.
+asked for them once more. Anything else is foreign and stays where it is, and so is a part with something in it that the
+redaction policy takes out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -20,20 +21,24 @@ from ..api.sources import LogSource
 from ..api.times import SECOND, Span, day_span, format_instant, parse_instant
 from .compression import CONTENT_TYPES, Compression, compress
 from .counts import Counts, total
-from .errors import ArchiveError, PartError
+from .errors import ArchiveError, PartError, RedactionError
 from .keys import part_key
+from .leftovers import next_number
 from .manifest import File, Manifest
 from .objects import ObjectStore
 from .part_merge import OrderedPart, merge_parts
 from .part_stream import read_part_rows
-from .spans import join_spans
+from .redaction import RedactionPolicy
+from .spans import join_spans, subtract_spans
 from .spool import Spool
 from .spool_folder import disk_error
 
 LARGEST_PART = 256 * 1024 * 1024
 _BATCH = 1024 * 1024
-_MOST_LACKING = 1000
-"""Rows of a part that a read made at about the same time may lack; more than that are no late rows."""
+_MOST_LACKING = 20_000
+"""Rows of a part that a read may lack and that are asked for once more, so that memory stays bounded."""
+_FEW = 100
+"""So many rows are asked for one by one; more of them by the quarter of an hour."""
 
 
 class Assembled(NamedTuple):
@@ -57,6 +62,8 @@ class Assembler:
         compression: of new parts.
         largest: bytes of a part, compressed, at most.
         ask: gives the rows of some stretches as the platform shows them now; None where it cannot be asked.
+        redaction: the policy that the spool's rows went through.
+        seen: where a row that was not read must be shown by now to be believed; None for what the spool proves.
     """
 
     def __init__(
@@ -67,7 +74,9 @@ class Assembler:
         spool: Spool,
         compression: Compression,
         largest: int = LARGEST_PART,
-        ask: Callable[[list[Span]], list[Row]] | None = None,
+        ask: Callable[[list[Span]], Iterable[Row]] | None = None,
+        redaction: RedactionPolicy | None = None,
+        seen: list[Span] | None = None,
     ) -> None:
         self._store = store
         self._source = source
@@ -77,12 +86,13 @@ class Assembler:
         self._compression: Compression = compression
         self._largest = largest
         self._ask = ask
+        self._redaction = redaction
+        self._seen = subtract_spans(spool.covered, [doubt.span for doubt in spool.doubts]) if seen is None else seen
 
     def run(self, latest: Manifest | None) -> Assembled:
         """Writes what is missing after `latest`; parts written by an earlier call are found again and adopted."""
         committed = [file for file in latest.files if file.format == "jsonl"] if latest else []
-        numbers = [int(file.key.rpartition("part-")[2].split(".")[0]) for file in committed]
-        number = max(numbers, default=0) + 1
+        number = next_number(latest)
         adopted: list[File] = []
         adopted_counts: list[Counts] = []
         foreign: list[str] = []
@@ -123,7 +133,6 @@ class Assembler:
 
     def _adopt(self, key: str, known: list[File]) -> tuple[File, Counts] | None:
         """The part as a file of this day, when nothing that was read contradicts it; None when it is foreign."""
-        read = self._spool.covered
         counts = Counts()
         batch: list[Row] = []
         mine, others = _Cursor(self._rows()), _Cursor(self._archived(known))
@@ -135,9 +144,10 @@ class Assembler:
                 if not self._span.start <= row.logged_at < self._span.end or (before is not None and at <= before):
                     return None
                 before = at
-                if others.has(at):
+                was_read = mine.has(at)
+                if others.has(at) or not self._went_through(row, mine.row):
                     return None
-                if not mine.has(at) and any(span.start <= row.logged_at < span.end for span in read):
+                if not was_read and any(span.start <= row.logged_at < span.end for span in self._seen):
                     lacking.add(at)
                     if len(lacking) > _MOST_LACKING:
                         return None
@@ -145,13 +155,17 @@ class Assembler:
                 if len(batch) >= 1000:
                     counts.add(Counts.of(batch, self._span.start))
                     batch.clear()
-        except PartError:
+        except (PartError, RedactionError):
             return None
         if before is None or not self._are_shown(lacking):
             return None
         counts.add(Counts.of(batch, self._span.start))
         size, sha256 = self._hash(key)
-        return _file(key, size, sha256, counts), counts
+        return self._file(key, size, sha256, counts), counts
+
+    def _went_through(self, row: Row, read: Row | None) -> bool:
+        """Whether the policy has nothing to take out of the row: it is the very one that was read, or stays as it is."""
+        return self._redaction is None or row == read or self._redaction.redact(row) is row
 
     def _are_shown(self, lacking: set[tuple[int, str]]) -> bool:
         """Whether the platform shows all of these rows by now."""
@@ -159,9 +173,12 @@ class Assembler:
             return True
         if self._ask is None:
             return False
-        seconds = [at // SECOND * SECOND for at, _ in lacking]
-        rows = self._ask(join_spans(Span(second, second + SECOND) for second in seconds))
-        return lacking <= {(row.logged_at, row.log_id) for row in rows}
+        step = SECOND if len(lacking) <= _FEW else 900 * SECOND
+        stretches = join_spans(Span(at // step * step, at // step * step + step) for at, _ in lacking)
+        missing = set(lacking)
+        for row in self._ask(stretches):
+            missing.discard((row.logged_at, row.log_id))
+        return not missing
 
     def _hash(self, key: str) -> tuple[int, str]:
         stream = self._store.open(key)
@@ -222,7 +239,7 @@ class Assembler:
             key = part_key(self._store.prefix, "jsonl", self._source, self._day, number, self._compression)
             with path.open("rb") as body:
                 ours = self._store.create(key, body, sha256=sha256, size=size, content_type=CONTENT_TYPES[self._compression])
-            return _file(key, size, sha256, counts), counts, ours, is_last
+            return self._file(key, size, sha256, counts), counts, ours, is_last
         finally:
             path.unlink(missing_ok=True)
 
@@ -267,27 +284,28 @@ class Assembler:
         body = b"\n".join([row.raw for row in rows]) + b"\n"
         return compress(body, self._compression), Counts.of(rows, self._span.start)
 
+    def _file(self, key: str, size: int, sha256: str, counts: Counts) -> File:
+        return File(
+            key=key,
+            format="jsonl",
+            bytes=size,
+            rows=counts.rows,
+            sha256=sha256,
+            first=None if counts.first is None else format_instant(counts.first),
+            last=None if counts.last is None else format_instant(counts.last),
+            redaction=self._redaction.sha256 if self._redaction else None,
+        )
+
 
 class _Cursor:
     """Answers, for keys that only grow, whether a series of rows in order holds them."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows = rows
-        self._row = next(rows, None)
+        self.row = next(rows, None)
+        """The oldest row that is not older than the keys so far."""
 
     def has(self, key: tuple[int, str]) -> bool:
-        while self._row is not None and (self._row.logged_at, self._row.log_id) < key:
-            self._row = next(self._rows, None)
-        return self._row is not None and (self._row.logged_at, self._row.log_id) == key
-
-
-def _file(key: str, size: int, sha256: str, counts: Counts) -> File:
-    return File(
-        key=key,
-        format="jsonl",
-        bytes=size,
-        rows=counts.rows,
-        sha256=sha256,
-        first=None if counts.first is None else format_instant(counts.first),
-        last=None if counts.last is None else format_instant(counts.last),
-    )
+        while self.row is not None and (self.row.logged_at, self.row.log_id) < key:
+            self.row = next(self._rows, None)
+        return self.row is not None and (self.row.logged_at, self.row.log_id) == key

@@ -12,12 +12,9 @@ from .errors import ManifestError
 from .keys import day_folder, manifest_key, parse_manifest_key, source_folder, workspace_folder
 from .manifest import Manifest, sha256_hex
 from .objects import ObjectStore
-from .part_stream import decompress, read_part_rows
-
-__all__ = ["StoredManifest", "archived_sources", "decompress", "latest", "latest_days", "list_days", "load_chain",
-           "read_part_rows", "read_revision"]
 
 _KINDS: tuple[Kind, ...] = ("pipeline", "index")
+_LOOK_BACK = 10
 
 
 class StoredManifest(NamedTuple):
@@ -103,6 +100,24 @@ def latest_days(store: ObjectStore, source: LogSource, n: int) -> list[StoredMan
     days = list_days(store, source)[-n:] if n > 0 else []
     found = [latest(store, source, day) for day in days]
     return [stored for stored in found if stored is not None]
+
+
+def newest_readable(store: ObjectStore, source: LogSource) -> StoredManifest | None:
+    """The newest manifest of the newest day whose manifests can be read, or None when there is no day.
+
+    Raises:
+        ManifestError: of many days, none can be read.
+    """
+    problem: ManifestError | None = None
+    for day in list_days(store, source)[:-_LOOK_BACK - 1:-1]:
+        try:
+            if (stored := latest(store, source, day)) is not None:
+                return stored
+        except ManifestError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    return None
 
 
 def _newest_listed(store: ObjectStore, source: LogSource, day: date) -> int:

@@ -15,7 +15,7 @@ from .copies import missing_copies
 from .counts import Counts
 from .gaps import Hole, gap_of
 from .keys import manifest_key
-from .manifest import Manifest, Previous, Source, Status, Tie, TimeSpan, Total, sha256_hex
+from .manifest import File, Manifest, Previous, Source, Status, Tie, TimeSpan, Total, sha256_hex
 from .objects import ObjectStore
 from .plan import SETTLE_LAG, time_text
 from .signing import sign
@@ -37,7 +37,8 @@ class Outcome(NamedTuple):
     decided_on: int
     """The newest revision when the read was decided on, 0 for none."""
     holes: list[Hole]
-    ended: bool
+    ended_at: str | None
+    """When the pipeline was first found to be gone."""
     ties: list[Doubt]
     """Ties in those holes."""
     repeats: int
@@ -80,6 +81,7 @@ def commit(
     manifest = manifest.model_copy(
         update={
             "files": files,
+            "redaction": _redaction(options, files),
             "previous": Previous(key=latest.key, sha256=latest.sha256) if latest else None,
         }
     )
@@ -108,11 +110,11 @@ def status_of(outcome: Outcome, before: Manifest | None, new_rows: int, now: flo
 
 
 def _says_something_new(before: Manifest, status: Status, outcome: Outcome, assembled: Assembled) -> bool:
-    if assembled.files or outcome.ended != before.ended:
+    if assembled.files or (outcome.ended_at is not None) != before.ended:
         return True
     if before.status == "settled" or (before.status == "sealed" and status == "sealed"):
         return False
-    gaps = [gap_of(hole, format_instant) for hole in outcome.holes]
+    gaps = [gap_of(hole) for hole in outcome.holes]
     if before.status == "open" and status == "open" and outcome.started_at * 1e9 > parse_instant(before.read_at):
         return True  # less of the day's end is left to be read again
     return status != before.status or gaps != before.gaps
@@ -143,10 +145,16 @@ def _manifest(options: ArchiveOptions, outcome: Outcome, added: Counts, before: 
         unresolved_ties=[
             Tie(start=format_instant(tie.start), end=format_instant(tie.end), rows=tie.rows) for tie in outcome.ties
         ],
-        gaps=[gap_of(hole, format_instant) for hole in outcome.holes],
+        gaps=[gap_of(hole) for hole in outcome.holes],
         requests=outcome.requests,
         retries=outcome.retries,
-        ended=outcome.ended,
-        redaction=options.redaction.sha256 if options.redaction else None,
+        ended=outcome.ended_at is not None,
+        ended_at=outcome.ended_at,
         **values,
     )
+
+
+def _redaction(options: ArchiveOptions, files: list[File]) -> str | None:
+    """The one policy that the whole day went through: a policy may have been switched on between two revisions."""
+    policies = {file.redaction for file in files} or {options.redaction.sha256 if options.redaction else None}
+    return policies.pop() if len(policies) == 1 else None

@@ -9,10 +9,9 @@ import msgspec
 
 from ..api.rows import ERROR_LEVELS, Row
 from ..api.times import SECOND, format_instant
-from .manifest import ExceptionCount, Manifest
+from .manifest import MOST_KINDS, ExceptionCount, Manifest, PlainErrors
 
 _HOUR = 3600 * SECOND
-_MOST_KINDS = 100
 
 
 class Counts(msgspec.Struct):
@@ -25,6 +24,10 @@ class Counts(msgspec.Struct):
     error_hours: list[int] = msgspec.field(default_factory=lambda: [0] * 24)
     exceptions: dict[str, tuple[int, str]] = msgspec.field(default_factory=dict[str, tuple[int, str]])
     """``type\\x00frame`` → how often, and the `log_id` of one row."""
+    other_exceptions: int = 0
+    """Of kinds that an earlier revision's manifest had no room for."""
+    plain_errors: dict[str, tuple[int, str]] = msgspec.field(default_factory=dict[str, tuple[int, str]])
+    """Level in lower case → how many error rows without an exception, and the `log_id` of one."""
     first: int | None = None
     last: int | None = None
 
@@ -41,8 +44,11 @@ class Counts(msgspec.Struct):
             counts.hours[hour] = number
         if any(level.lower() in ERROR_LEVELS for level in counts.levels):
             for row in rows:
-                if row.level.lower() in ERROR_LEVELS:
+                if (level := row.level.lower()) in ERROR_LEVELS:
                     counts.error_hours[(row.logged_at - day_start) // _HOUR] += 1
+                    if not row.exceptions:
+                        number, sample = counts.plain_errors.get(level, (0, row.log_id))
+                        counts.plain_errors[level] = (number + 1, sample)
         for row in rows:
             for kind, frame in row.exceptions:
                 key = f"{kind}\x00{frame}"
@@ -63,8 +69,10 @@ class Counts(msgspec.Struct):
             list(manifest.rows_by_hour),
             list(manifest.errors_by_hour),
             kinds,
-            first,
-            last,
+            first=first,
+            last=last,
+            other_exceptions=manifest.other_exceptions,
+            plain_errors={plain.level: (plain.count, plain.log_id) for plain in manifest.plain_errors},
         )
 
     def add(self, other: Counts) -> None:
@@ -75,9 +83,11 @@ class Counts(msgspec.Struct):
                 mine[name] = mine.get(name, 0) + number
         self.hours = [a + b for a, b in zip(self.hours, other.hours, strict=True)]
         self.error_hours = [a + b for a, b in zip(self.error_hours, other.error_hours, strict=True)]
-        for key, (number, sample) in other.exceptions.items():
-            known, first_sample = self.exceptions.get(key, (0, sample))
-            self.exceptions[key] = (known + number, first_sample)
+        self.other_exceptions += other.other_exceptions
+        for samples, others in ((self.exceptions, other.exceptions), (self.plain_errors, other.plain_errors)):
+            for key, (number, sample) in others.items():
+                known, first_sample = samples.get(key, (0, sample))
+                samples[key] = (known + number, first_sample)
         self.first = min((at for at in (self.first, other.first) if at is not None), default=None)
         self.last = max((at for at in (self.last, other.last) if at is not None), default=None)
 
@@ -88,10 +98,10 @@ class Counts(msgspec.Struct):
 
     def fields(self) -> dict[str, object]:
         """The manifest's fields that say the same."""
-        kinds = sorted(self.exceptions.items(), key=lambda item: (-item[1][0], item[0]))[:_MOST_KINDS]
+        kinds = _commonest_first(self.exceptions)
         exceptions = [
             ExceptionCount(type=key.split("\x00")[0], frame=key.split("\x00")[1], count=number, log_id=sample)
-            for key, (number, sample) in kinds
+            for key, number, sample in kinds[:MOST_KINDS]
         ]
         return {
             "rows": self.rows,
@@ -103,7 +113,14 @@ class Counts(msgspec.Struct):
             "first": None if self.first is None else format_instant(self.first),
             "last": None if self.last is None else format_instant(self.last),
             "exceptions": exceptions,
+            "other_exceptions": self.other_exceptions + sum(number for _, number, _ in kinds[MOST_KINDS:]),
+            "plain_errors": [PlainErrors(level=level, count=number, log_id=sample)
+                             for level, number, sample in _commonest_first(self.plain_errors)],
         }
+
+
+def _commonest_first(samples: dict[str, tuple[int, str]]) -> list[tuple[str, int, str]]:
+    return sorted(((key, number, sample) for key, (number, sample) in samples.items()), key=lambda one: (-one[1], one[0]))
 
 
 def total(counts: Iterable[Counts]) -> Counts:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from ..api.budget import Budget
 from ..api.client import DeepsetClient
 from ..api.errors import DeepsetError, InvalidInputError, PipelineNotFoundError, ResponseError
-from ..api.learned import Learned
+from ..api.learned import Learned, shown_since
 from ..api.parallel import SpansRead
 from ..api.rows import Page, Row
 from ..api.sources import LogSource
@@ -22,21 +22,20 @@ from .assemble import Assembler
 from .chain import StoredManifest
 from .commit import Outcome, commit
 from .compression import Compression
-from .errors import ArchiveError
+from .errors import ArchiveError, ManifestError
+from .first_read import reading_since
 from .formats import require_formats
 from .gaps import holes_of, whole_since
 from .identity import identify
+from .leftovers import has_leftover
 from .manifest import Manifest, Source, TimeSpan
 from .objects import ObjectStore
-from .plan import SETTLE_LAG, Decision, by_urgency, decide, is_first_day
+from .plan import SETTLE_LAG, TIME_LIMIT, Decision, by_urgency, decide, time_text
 from .redaction import RedactionPolicy
 from .spans import subtract_spans
 from .spool import Spool, SpoolKey
 from .spool_folder import default_root
 from .spool_index import Purpose
-
-TIME_LIMIT = 3 * 3600.0
-"""Seconds after which a read of one day asks nothing more."""
 
 
 class ArchiveOptions(NamedTuple):
@@ -115,16 +114,41 @@ def archive_day(
     latest = chain.latest(store, source, day)
     decision = decide(latest.manifest if latest else None, day, started_at, reread=reread)
     if decision.kind == "nothing" and latest is not None:
-        return DayResult(latest.manifest, latest.key, committed=False)
+        if not has_leftover(store, source, day, latest.manifest):
+            return DayResult(latest.manifest, latest.key, committed=False)
+        decision = Decision("adopt", [])
     run = _Run(client, store, source, day, options, budget or Budget(max_concurrency), now, sleep, progress)
-    newest = next(iter(chain.latest_days(store, source, 1)), None)  # of another day: an archive is one source's, not one day's
-    known = latest or newest
-    identity = identify(client, source, known.manifest.source if known else None, run.is_known, run.budget, sleep)
-    had_ended = newest is not None and newest.manifest.ended and newest.manifest.dt < day.isoformat()
-    if identity.gone and latest is None and newest is not None and had_ended:
+    newest = chain.newest_readable(store, source)  # of another day: an archive is one source's, not one day's
+    known = latest or newest or _neighbour(store, source)
+    archived = known.manifest.source if known else None
+    identity = identify(client, source, archived, run.is_known, run.budget, sleep)
+    if decision.if_back and identity.gone and latest is not None:
+        return DayResult(latest.manifest, latest.key, committed=False)
+    if identity.gone and latest is None and newest is not None and _ended_before(newest.manifest, day):
         return DayResult(newest.manifest, newest.key, committed=False)
-    run.gone = identity.gone
+    if identity.gone:
+        run.gone_at = started_at
+    ids = (archived.pipeline_id, identity.source.pipeline_id) if archived and (latest or newest) else (None, None)
+    run.made_again = None not in ids and ids[0] != ids[1]
     return run.read_and_commit(latest, decision, identity.source, started_at, spool_root or default_root(), commit_partial)
+
+
+def _neighbour(store: ObjectStore, source: LogSource) -> StoredManifest | None:
+    """A manifest of another source of the workspace, for one that is new: they belong to the same host."""
+    for other in chain.archived_sources(store, source.workspace):
+        if other == source:
+            continue
+        try:
+            found = chain.newest_readable(store, other)
+        except ManifestError:
+            continue  # said where that source is planned
+        if found is not None:
+            return found
+    return None
+
+
+def _ended_before(newest: Manifest, day: date) -> bool:
+    return newest.ends_on is not None and newest.ends_on < day
 
 
 class _Run:
@@ -152,16 +176,15 @@ class _Run:
         self.now = now
         self.sleep = sleep
         self.progress = progress
-        self.gone = False
-        """Whether the pipeline no longer exists."""
-
-    def is_first_day(self) -> bool:
-        """Whether no earlier day of the source was archived."""
-        return is_first_day(self.store, self.source, self.day)
+        self.gone_at: float | None = None
+        """When the pipeline was found to exist no longer."""
+        self.made_again = False
+        """Whether the archive knows another pipeline under this name."""
 
     def is_known(self) -> bool:
         """Whether this day or an earlier one of the source was archived: then it may have ended, and is no wrong name."""
-        return any(archived <= self.day for archived in chain.list_days(self.store, self.source))
+        archived = any(day <= self.day for day in chain.list_days(self.store, self.source))
+        return archived or has_leftover(self.store, self.source, self.day, None)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -177,7 +200,7 @@ class _Run:
         """Reads into the spool and brings it into the store."""
         revision = (latest.manifest.revision if latest else 0) + 1
         policy = self.options.redaction
-        purpose = Purpose(revision, self.options.compression, policy.sha256 if policy else None)
+        purpose = Purpose(revision, self.options.compression, policy.keyed_sha256 if policy else None)
         day_over = self.span.end / SECOND + SETTLE_LAG
         not_before = day_over if started_at >= day_over else started_at - SETTLE_LAG
         if decision.due_since is not None:
@@ -194,10 +217,11 @@ class _Run:
             read = self._read(spool, decision)
             if read.unread and not commit_partial and (error := next((e for _, e in read.unread if e.transient), None)):
                 raise error
-            error = None if self.gone else next((e for span, e in read.unread if span.end > whole_since(self.now())), None)
+            failed = (e for span, e in read.unread if span.end > whole_since(self.now()))
+            error = next(failed, None) if self.gone_at is None else None
             if error is not None and not spool.slices:
                 raise error  # empty-handed: nothing to commit, and the next run begins where this one did
-            result = self._commit(spool, read, identity, latest, error)
+            result = self._commit(spool, read, identity, latest, error, adopts=decision.kind == "adopt")
             spool.discard()
             return result
 
@@ -228,9 +252,9 @@ class _Run:
                 if self.progress is not None:
                     self.progress(Progress(rows, read.tally.requests, read.tally.retries, covered / total))
         except PipelineNotFoundError as error:
-            if not self.gone and (self.source.kind == "pipeline" or not self.is_known()):
+            if self.gone_at is None and (self.source.kind == "pipeline" or not self.is_known()):
                 raise
-            self.gone = True
+            self.gone_at = self.gone_at or self.now()
             read.give_up(wanted, error)
         finally:
             stretches.close()  # or the walks go on asking when this ends early
@@ -247,20 +271,38 @@ class _Run:
             raise ResponseError("The page holds far more rows than asked for.", "", str(self.source))
         return page
 
-    def _ask_for(self, spans: list[Span]) -> list[Row]:
-        """The rows of some short stretches, as they are shown now."""
+    def _ask_for(self, spans: list[Span]) -> Iterator[Row]:
+        """The rows of some stretches, as they are shown now."""
         read = SpansRead(self._fetch, spans, self.budget, now=self.now, sleep=self.sleep, time_limit=self.options.time_limit)
-        rows = [row for increment in read for row in increment.rows]
+        for increment in read:
+            yield from increment.rows
         if read.unread:
             raise read.unread[0].error
-        return rows + read.strays
+        yield from read.strays
+
+    def _seen(self, spool: Spool, *, adopts: bool) -> list[Span]:
+        """Where every row that the platform showed is known, or can be asked for."""
+        if self.made_again:
+            return []  # rows of the pipeline before are shown no more, and that says nothing against them
+        if adopts and self.gone_at is None:
+            return [Span(max(self.span.start, shown_since(self.now())), self.span.end)]
+        return subtract_spans(spool.covered, [doubt.span for doubt in spool.doubts])
 
     # -- committing --------------------------------------------------------------------------------------------------
 
     def _commit(
-        self, spool: Spool, read: SpansRead, identity: Source, latest: StoredManifest | None, error: DeepsetError | None
+        self,
+        spool: Spool,
+        read: SpansRead,
+        identity: Source,
+        latest: StoredManifest | None,
+        error: DeepsetError | None,
+        *,
+        adopts: bool,
     ) -> DayResult:
-        assembler = Assembler(self.store, self.source, self.day, spool, self.options.compression, ask=self._ask_for)
+        compression, policy = self.options.compression, self.options.redaction
+        assembler = Assembler(self.store, self.source, self.day, spool, compression, ask=self._ask_for, redaction=policy,
+                              seen=self._seen(spool, adopts=adopts))
         decided_on = latest.manifest.revision if latest else 0
         for _ in range(20):
             assembled = assembler.run(latest.manifest if latest else None)
@@ -291,9 +333,10 @@ class _Run:
             read.unread,
             latest.manifest if latest else None,
             now=self.now(),
-            gone=self.gone,
-            first=self.is_first_day,
+            gone=self.gone_at is not None,
+            began=lambda: reading_since(self.store, self.source, self.day),
         )
+        ties = [hole.span for hole in holes if hole.reason == "unresolved-tie"]
         top, bottom = read.total_at.get(self.span.end), read.total_at.get(self.span.start)
         counted = read.learned.total_counts == "after" and top is not None and bottom is not None and not spool.resumed
         rows = sum(found.counts.rows for found in spool.slices)
@@ -305,8 +348,8 @@ class _Run:
             whole=not subtract_spans([self.span], subtract_spans(spool.covered, doubtful)),
             decided_on=decided_on,
             holes=holes,
-            ended=self.gone,
-            ties=[doubt for doubt in spool.doubts if any(doubt.overlaps(hole.span) for hole in holes)],
+            ended_at=self._ended_at(latest.manifest if latest else None),
+            ties=[doubt for doubt in spool.doubts if any(doubt.overlaps(tie) for tie in ties)],
             repeats=read.tally.repeats,
             requests=read.tally.requests,
             retries=read.tally.retries,
@@ -314,3 +357,16 @@ class _Run:
             total_agrees=(top or 0) - (bottom or 0) == rows if counted else None,
             read_error=error,
         )
+
+    def _ended_at(self, latest: Manifest | None) -> str | None:
+        """When the pipeline was first found to be gone, if it is: on this day or, unless it was back since, the day before."""
+        if self.gone_at is None:
+            return None
+        if latest is None:
+            try:
+                before = chain.latest(self.store, self.source, self.day - timedelta(days=1))
+            except ManifestError:
+                before = None
+            latest = before.manifest if before else None
+        known = latest.ended_at if latest else None
+        return known or time_text(self.gone_at)

@@ -19,8 +19,9 @@ from ..api.errors import (
 )
 from ..api.learned import shown_since
 from ..api.parallel import Unread
-from ..api.times import SECOND, Span
+from ..api.times import SECOND, Span, format_instant
 from ..api.walk import ceil_to
+from .first_read import lost_before
 from .manifest import Gap, Manifest
 from .plan import gap_span, to_mend
 from .spans import join_spans, subtract_spans
@@ -35,8 +36,6 @@ _REASONS: list[tuple[type[DeepsetError], str]] = [
     (BadRequestError, "refused"),
     (NotFoundError, "pipeline-gone"),
 ]
-NO_FAULT = frozenset({"before-first-run", "not-over"})
-"""Reasons that nobody needs to be told of."""
 
 
 class Hole(NamedTuple):
@@ -64,7 +63,7 @@ def holes_of(
     *,
     now: float,
     gone: bool,
-    first: Callable[[], bool],
+    began: Callable[[], float | None],
 ) -> list[Hole]:
     """The holes in the day after a read, oldest first, disjoint.
 
@@ -79,7 +78,7 @@ def holes_of(
         latest: the newest manifest.
         now: seconds since 1970.
         gone: whether the pipeline no longer exists.
-        first: whether no earlier day was archived; asked only where it matters.
+        began: when the source was first read, in seconds since 1970, None for now; asked only where it matters.
     """
     ties = [tie for tie in map(_outwards, ties) if tie.start < day.end and day.start < tie.end]
     unread = [Unread(_outwards(stretch.span), stretch.error) for stretch in unread]
@@ -90,14 +89,19 @@ def holes_of(
         wanted += to_mend(latest, day) if latest.status == "open" else []
     missing = join_spans(map(_outwards, subtract_spans(wanted, subtract_spans(covered, ties))))
     known = {gap_span(gap.start, gap.end): gap.reason for gap in latest.gaps} if latest else {}
+    missed_since = 0
+    if latest is None and any(span.start < whole_since(now) for span in missing):
+        first = began()
+        missed_since = day.end if first is None else lost_before(first)
     borders = [
         *ties,
         *(stretch.span for stretch in unread),
         *known,
         Span(whole_since(now), day.end),
         Span(int(now) * SECOND, day.end),
+        Span(missed_since, day.end),
     ]
-    holes = [Hole(piece, _reason(piece, ties, unread, known, now, gone, first)) for piece in _cut(missing, borders)]
+    holes = [Hole(piece, _reason(piece, ties, unread, known, now, gone, missed_since)) for piece in _cut(missing, borders)]
     return _joined(holes)
 
 
@@ -123,18 +127,18 @@ def _reason(
     known: dict[Span, str],
     now: float,
     gone: bool,
-    first: Callable[[], bool],
+    missed_since: int,
 ) -> str:
     before = next((reason for span, reason in known.items() if span.start <= piece.start and piece.end <= span.end), None)
     if before == "before-first-run":
         reason = before
-    elif any(tie.start <= piece.start < tie.end for tie in ties):
-        reason = "unresolved-tie"
     elif piece.start >= int(now) * SECOND:
         reason = "not-over"
     elif piece.end <= whole_since(now):
         kept = before if before != "not-over" else None
-        reason = kept or ("before-first-run" if not known and first() else "retention")
+        reason = kept or ("before-first-run" if piece.end <= missed_since else "retention")
+    elif any(tie.start <= piece.start < tie.end for tie in ties):
+        reason = "unresolved-tie"  # not where rows vanish: there the oldest row that is shown looks like one
     elif gone:
         reason = "pipeline-gone"
     else:
@@ -157,6 +161,6 @@ def _joined(holes: list[Hole]) -> list[Hole]:
     return joined
 
 
-def gap_of(hole: Hole, text: Callable[[int], str]) -> Gap:
+def gap_of(hole: Hole) -> Gap:
     """As the manifest says it."""
-    return Gap(start=text(hole.span.start), end=text(hole.span.end), reason=hole.reason)
+    return Gap(start=format_instant(hole.span.start), end=format_instant(hole.span.end), reason=hole.reason)

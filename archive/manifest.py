@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Literal
+from datetime import date
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from ..api.times import day_of, parse_instant
 from .errors import ManifestError
 
 FORMAT_VERSION = 1
+MOST_KINDS = 100
+"""Of exceptions, in one manifest."""
+
+_OPTIONAL = ("other_exceptions", "plain_errors")
+"""Fields that a manifest has only where they say something."""
 
 Status = Literal["open", "sealed", "settled", "gap"]
+
+
+def _instant(text: str) -> str:
+    parse_instant(text)  # raises ValueError
+    return text
+
+
+Instant = Annotated[str, AfterValidator(_instant)]
+"""RFC 3339, UTC: kept as the text it is."""
+_Hours = Annotated[list[int], Field(min_length=24, max_length=24)]
 
 
 class _Part(BaseModel):
@@ -35,8 +51,8 @@ class Source(_Part):
 class TimeSpan(_Part):
     """Half-open: start <= t < end. RFC 3339, UTC."""
 
-    start: str
-    end: str
+    start: Instant
+    end: Instant
 
 
 class Gap(TimeSpan):
@@ -74,8 +90,10 @@ class File(_Part):
     rows: int
     sha256: str
     """Hex, of the object's bytes."""
-    first: str | None = None
-    last: str | None = None
+    first: Instant | None = None
+    last: Instant | None = None
+    redaction: str | None = None
+    """SHA-256 of the redaction policy that all rows of the object went through; None where that is of none known."""
 
 
 class Previous(_Part):
@@ -96,6 +114,16 @@ class ExceptionCount(_Part):
     """One row that shows it."""
 
 
+class PlainErrors(_Part):
+    """Error rows that carry no exception: a logged message and nothing else."""
+
+    level: str
+    """In lower case."""
+    count: int
+    log_id: str = ""
+    """One of them."""
+
+
 class Manifest(_Part):
     """One revision of one day. Small: it grows with parts and gaps, not with rows."""
 
@@ -107,7 +135,7 @@ class Manifest(_Part):
     revision: int
     status: Status
     span: TimeSpan
-    read_at: str
+    read_at: Instant
     """When the read behind this revision began."""
     rows: int = 0
     errors: int = 0
@@ -115,10 +143,10 @@ class Manifest(_Part):
     rows_by_level: dict[str, int] = Field(default_factory=dict)
     """Keys as they came."""
     rows_by_origin: dict[str, int] = Field(default_factory=dict)
-    rows_by_hour: list[int] = Field(default_factory=lambda: [0] * 24)
-    errors_by_hour: list[int] = Field(default_factory=lambda: [0] * 24)
-    first: str | None = None
-    last: str | None = None
+    rows_by_hour: _Hours = Field(default_factory=lambda: [0] * 24)
+    errors_by_hour: _Hours = Field(default_factory=lambda: [0] * 24)
+    first: Instant | None = None
+    last: Instant | None = None
     late_rows: int = 0
     """Rows that this revision added to the day after it had been read whole."""
     repeats_dropped: int = 0
@@ -129,13 +157,21 @@ class Manifest(_Part):
     retries: int = 0
     exceptions: list[ExceptionCount] = Field(default_factory=list[ExceptionCount])
     """The commonest kinds first, at most 100."""
+    other_exceptions: int = 0
+    """Exceptions of kinds that the list has no room for. Where it is not 0, what a later revision says of a kind may be too
+    low by at most this many."""
+    plain_errors: list[PlainErrors] = Field(default_factory=list[PlainErrors])
+    """Error rows without any exception, the commonest level first."""
     files: list[File] = Field(default_factory=list[File])
     """Every object of the day, earlier revisions' included."""
     previous: Previous | None = None
     ended: bool = False
-    """True when the pipeline no longer exists: no day is expected after this one."""
+    """True when the pipeline no longer existed when this was read; see `ends_on`."""
+    ended_at: Instant | None = None
+    """When it was first found to be gone, on the days before this one too."""
     redaction: str | None = None
-    """SHA-256 of the redaction policy the rows went through, where there was one."""
+    """SHA-256 of the redaction policy that every row of the day went through; None where there is no such one. What each
+    object went through is said in `files`."""
     signature: str | None = None
     """HMAC-SHA256 (hex) of the manifest's bytes without this field, where manifests are signed."""
 
@@ -144,9 +180,31 @@ class Manifest(_Part):
         """Whether no later run will change the day of itself."""
         return self.status in {"settled", "gap"}
 
+    @property
+    def ends_on(self) -> date | None:
+        """The last day for which a manifest is expected; None while the pipeline exists.
+
+        That is the day in which it was found to be gone: until then it may have written.
+        """
+        if not self.ended:
+            return None
+        day = date.fromisoformat(self.dt)
+        return day if self.ended_at is None else max(day, day_of(parse_instant(self.ended_at)))
+
+    @property
+    def closes(self) -> bool:
+        """Whether nothing is due of the pipeline any more, unless it is there again."""
+        return self.status != "open" and self.ends_on == date.fromisoformat(self.dt)
+
+    @property
+    def knows_all_kinds(self) -> bool:
+        """Whether `exceptions` names every kind of the day: of one that a cut list lacks, nothing is known."""
+        return not self.other_exceptions and len(self.exceptions) < MOST_KINDS
+
     def to_bytes(self) -> bytes:
-        """The bytes to store: the same manifest always gives the same ones."""
-        return (self.model_dump_json(indent=1) + "\n").encode()
+        """The bytes to store: the same manifest always gives the same ones, also one from before the optional fields."""
+        absent = {name for name in _OPTIONAL if not getattr(self, name)}
+        return (self.model_dump_json(indent=1, exclude=absent) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, body: bytes, key: str) -> Manifest:
@@ -158,7 +216,9 @@ class Manifest(_Part):
         try:
             manifest = cls.model_validate_json(body)
         except ValidationError as error:
-            raise ManifestError(f"{key} is not a manifest: {error.errors(include_input=False)[0]['msg']}.",
+            first = error.errors(include_input=False)[0]
+            place = ".".join(map(str, first["loc"])) or "the whole"
+            raise ManifestError(f"{key} is not a manifest: {place}: {first['msg']}.",
                                 "Restore the object from a version or backup, or move it away and run again.") from error
         if manifest.format_version > FORMAT_VERSION:
             raise ManifestError(f"{key} has format version {manifest.format_version}; this tool knows up to {FORMAT_VERSION}.",
@@ -169,8 +229,3 @@ class Manifest(_Part):
 def sha256_hex(body: bytes) -> str:
     """SHA-256 in hex."""
     return hashlib.sha256(body).hexdigest()
-
-
-def add_counts(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    """The sum, keys sorted."""
-    return {key: one.get(key, 0) + other.get(key, 0) for key in sorted({*one, *other})}

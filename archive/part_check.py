@@ -104,8 +104,10 @@ def check_parts(store: ObjectStore, parts: dict[str, CheckedPart], revisions: It
     for part in parts.values():
         if part.place.format != "jsonl":
             _check_copy(store, part, by_number[part.place.number], findings)
+        _check_redaction(part, findings)
     for revision in revisions:
         _check_counts(revision, parts, findings)
+        _check_policy(revision, findings)
 
 
 def _read_originals(store: ObjectStore, originals: Iterable[CheckedPart]) -> Counter[tuple[str, str]]:
@@ -197,6 +199,26 @@ def _check_counts(revision: Revision, parts: dict[str, CheckedPart], findings: F
     total = add_recounts(own[0].recount.day, [part.recount for part in own]) if own else _nothing(revision)
     if differing := total.differences(revision.manifest):
         findings.add("modified", revision.key, f"{', '.join(differing)} are not what its parts hold")
+
+
+def _check_redaction(part: CheckedPart, findings: Findings) -> None:
+    """An object is written once: what it went through cannot change from one revision to the next."""
+    said = {file.redaction for _, file in part.entries if _says_redaction(file)}
+    if len(said) > 1:
+        findings.add("modified", part.entries[-1][0].key, f"the redaction of {part.key} is not what an earlier revision says")
+
+
+def _check_policy(revision: Revision, findings: Findings) -> None:
+    """A manifest may state a policy for the day only where every object went through it."""
+    policy = revision.manifest.redaction
+    others = [file.key for file in revision.manifest.files if _says_redaction(file) and file.redaction != policy]
+    if policy is not None and others:
+        findings.add("modified", revision.key, f"it states a redaction policy that {', '.join(others)} did not go through")
+
+
+def _says_redaction(file: File) -> bool:
+    """False for entries of the first versions, which spoke of the whole day alone."""
+    return "redaction" in file.model_fields_set
 
 
 def _nothing(revision: Revision) -> Recount:

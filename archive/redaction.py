@@ -24,7 +24,9 @@ NAMED_PATTERNS = {
     # `Bearer ...`, `Authorization: ...`, and JSON web tokens, also behind a prefix such as deepset's `api_`
     "token": r"(?i:\bbearer)\s+[\w.~+/\-]{8,}=*"
              r"""|(?i:\bauthorization["']?\s*[:=]\s*["']?(?:\w+\s+)?)[^\s"',;]+"""
-             r"|(?<![^\W_])eyJ[\w\-]{8,}\.[\w\-]{8,}(?:\.[\w\-]*)?",
+             # It begins with the word, and `before` is put back: looking from each `eyJ` in it would be quadratic.
+             r"|(?<![\w\-])(?=[\w\-]++\.[\w\-]{8})(?P<before>(?:(?!(?<![^\W_])eyJ[\w\-]{8})[\w\-])*+)"
+             r"eyJ[\w\-]{8,}+\.[\w\-]{8,}+(?:\.[\w\-]*+)?",
     # well-known shapes of keys, PEM private keys, and `password=...`, `"api_key": "..."`
     "key": r"\b(?:sk|pk|rk|hf|gsk|xai|glpat)[-_][\w\-]{16,}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
            r"|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bxox[a-z]-[\w\-]{10,}|\bAIza[\w\-]{35}"
@@ -45,6 +47,7 @@ _NEEDS = {
 _NAME = re.compile(r"[A-Za-z_\-]+")
 _PLAIN = re.compile(r"[\w.:@ \-]+", re.ASCII)  # characters that JSON never has to escape
 _HASH_LENGTH = 32  # hex digits: 128 bits
+_HASHED = re.compile(rf'"hmac-sha256:[0-9a-f]{{{_HASH_LENGTH}}}"')
 
 
 class _Mask(NamedTuple):
@@ -104,7 +107,9 @@ class RedactionPolicy(BaseModel):
         for name in self.patterns:
             named = name in NAMED_PATTERNS
             expression = re.compile(NAMED_PATTERNS.get(name, name), re.DOTALL)
-            self._masks.append(_Mask(expression, f"[redacted:{name}]" if named else "[redacted]", _NEEDS.get(name, ())))
+            kept = r"\g<before>" if named and "before" in expression.groupindex else ""
+            mask = f"{kept}[redacted:{name}]" if named else "[redacted]"
+            self._masks.append(_Mask(expression, mask, _NEEDS.get(name, ())))
         fields = [*self.drop_fields, *self.hash_fields]
         if all(mask.needs for mask in self._masks) and all(_PLAIN.fullmatch(field) for field in fields):
             self._signs = tuple({sign.lower().encode() for mask in self._masks for sign in mask.needs} | {
@@ -116,6 +121,12 @@ class RedactionPolicy(BaseModel):
         content = {"drop_fields": sorted(set(self.drop_fields)), "hash_fields": sorted(set(self.hash_fields)),
                    "patterns": [[mask.replacement, mask.pattern.pattern] for mask in self._masks]}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def keyed_sha256(self) -> str:
+        """Hex, of what the policy does, salt included: for this machine alone, since a short salt could be guessed from it."""
+        salt = self.salt.get_secret_value() if self.salt else ""
+        return hmac.new(salt.encode(), self.sha256.encode(), hashlib.sha256).hexdigest()
 
     def redact(self, row: Row) -> Row:
         """The row after `apply`; the same object when nothing had to change.
@@ -164,6 +175,8 @@ class RedactionPolicy(BaseModel):
         return member.value_text
 
     def _hash(self, value_text: str) -> str:
+        if _HASHED.fullmatch(value_text):
+            return value_text  # so that a row that went through the policy goes through it unchanged
         value: object = cast("object", json.loads(value_text)) if value_text.startswith('"') else value_text
         salt = self.salt.get_secret_value() if self.salt else ""
         digest = hmac.new(salt.encode(), str(value).encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

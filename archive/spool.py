@@ -200,11 +200,7 @@ class Spool:
             if shown > increment.lo:
                 held.whole_from = min(shown, increment.hi)
         held.lo = increment.lo
-        rows = increment.rows
-        if self._redaction is not None:
-            for row in rows:
-                row.raw = self._redaction.apply(row.raw)
-        held.add(rows, self.day.start)
+        held.add(self._redacted(increment.rows), self.day.start)
         # Small at first, so that a kill costs little; larger as the day grows, so that slices stay few. All open ones together
         # are a small part of what is on disk, however many walks there are.
         if held.bytes >= max(_SMALLEST, min(_LARGEST, self._written // (2 * len(self._open) + 2))):
@@ -216,12 +212,9 @@ class Spool:
         """Takes rows that prove nothing: of stretches that could not be read whole, or that turned up late."""
         if not rows:
             return
-        if self._redaction is not None:
-            for row in rows:
-                row.raw = self._redaction.apply(row.raw)
         held = _Open(max(row.logged_at for row in rows) + 1)
         held.lo = min(row.logged_at for row in rows)
-        held.add(sorted(rows, reverse=True), self.day.start)
+        held.add(sorted(self._redacted(rows), reverse=True), self.day.start)
         self._write(held, loose=True)
 
     def add_doubt(self, span: Span, rows: int) -> None:
@@ -245,6 +238,10 @@ class Spool:
         for held in list(self._open.values()):
             self._write(held)
         self._open.clear()
+
+    def _redacted(self, rows: list[Row]) -> list[Row]:
+        """The rows as they may be kept: what is counted of them (types of exceptions) is redacted too."""
+        return rows if self._redaction is None else [self._redaction.redact(row) for row in rows]
 
     def _write(self, held: _Open, *, loose: bool = False) -> None:
         body = held.body()

@@ -18,6 +18,7 @@ class Purpose(msgspec.Struct, frozen=True):
     """The revision that the read will become."""
     compression: str
     redaction: str | None
+    """`RedactionPolicy.keyed_sha256`: hashes made with another salt are other values."""
     format: int = 2
 
 

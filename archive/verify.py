@@ -21,6 +21,7 @@ from .chain_check import CheckedChain, Revision, check_chain, check_links
 from .errors import ManifestError, StoreUnavailableError
 from .formats import FORMATS
 from .keys import day_folder, parse_part_key, source_folder, workspace_folder
+from .leftovers import days_with_parts
 from .objects import ObjectInfo, ObjectStore
 from .part_check import CheckedPart, check_parts, gather_parts
 from .verdicts import ArchiveVerdict, DayVerdict, Finding, FindingKind, Findings
@@ -111,10 +112,10 @@ def _check_days(store: ObjectStore, source: LogSource, start: date | None, end: 
                 signing_key: str | bytes | None, pool: ThreadPoolExecutor) -> Iterable[_CheckedDay]:
     """The source's days from its first to its last, those with nothing to say left out."""
     archived = list_days(store, source)
-    present = {*archived, *_days_with_parts(store, source)}
+    present = {*archived}.union(*(days_with_parts(store, source, table) for table in FORMATS))
     before = [day for day in archived if start and day < start]
     begun = bool(before)
-    ended = bool(before) and _has_ended(store, source, before[-1])
+    ends_on = _ends_on(store, source, before[-1]) if before else None
     due = day_of(now - _GRACE - DAY)
     last = max([due, *present]) if end is None else end
     day = start if start and before else min(present, default=last + timedelta(days=1))
@@ -127,34 +128,23 @@ def _check_days(store: ObjectStore, source: LogSource, start: date | None, end: 
             if checked.chain.expected:
                 begun = True
                 newest = checked.chain.revisions.get(checked.chain.expected)
-                ended = newest is not None and newest.manifest.ended
-            elif begun and not ended and day <= due:
+                ends_on = newest.manifest.ends_on if newest else None
+            elif begun and day <= min(due, ends_on or due):
                 _miss(store, checked)
             yield checked
-        elif begun and not ended and day <= due:
+        elif begun and day <= min(due, ends_on or due):
             checked = _CheckedDay(source, day, Findings(), CheckedChain({}, 0, []), {})
             _miss(store, checked)
             yield checked
         day += timedelta(days=1)
 
 
-def _days_with_parts(store: ObjectStore, source: LogSource) -> set[date]:
-    folders = (folder for table in FORMATS for folder in store.list_folders(source_folder(store.prefix, table, source)))
-    days: set[date] = set()
-    for folder in folders:
-        try:
-            days.add(date.fromisoformat(folder.rstrip("/").rpartition("/dt=")[2]))
-        except ValueError:
-            continue  # no day's folder: what lies in it is found by `_find_strangers`
-    return days
-
-
-def _has_ended(store: ObjectStore, source: LogSource, day: date) -> bool:
+def _ends_on(store: ObjectStore, source: LogSource, day: date) -> date | None:
     try:
         newest = latest(store, source, day)
     except ManifestError:
-        return False
-    return newest is not None and newest.manifest.ended
+        return None
+    return newest.manifest.ends_on if newest else None
 
 
 def _miss(store: ObjectStore, checked: _CheckedDay) -> None:

@@ -61,9 +61,10 @@ def read_days(store: ObjectStore, sources: Sequence[LogSource], first: date, las
             read = list(pool.map(lambda day, source=source: _read(store, source, day), wanted))
             before = [day for day in archived if day < first]
             # Whether days are expected at the range's start hangs on the day before it.
-            ended = bool(before) and not (wanted and wanted[0] == first) and _ended(_read(store, source, before[-1]))
+            look_back = bool(before) and not (wanted and wanted[0] == first)
+            ends_on = _ends_on(_read(store, source, before[-1])) if look_back else None
             begin = first if before else min(wanted, default=last + timedelta(days=1))
-            days = list(_filled(source, read, begin, last, ended, now))
+            days = list(_filled(source, read, begin, last, ends_on, now))
             yield SourceDays(source, days, _overdue(days, now) if last >= _today(now) else "")
 
 
@@ -88,20 +89,20 @@ def _read(store: ObjectStore, source: LogSource, day: date) -> ArchivedDay:
     return ArchivedDay(source, day, "INCOMPLETE" if fault else stored.manifest.status, stored.manifest, fault)
 
 
-def _ended(day: ArchivedDay) -> bool:
-    return day.manifest is not None and day.manifest.ended
+def _ends_on(day: ArchivedDay) -> date | None:
+    return day.manifest.ends_on if day.manifest else None
 
 
-def _filled(source: LogSource, read: Iterable[ArchivedDay], first: date, last: date, ended: bool,
+def _filled(source: LogSource, read: Iterable[ArchivedDay], first: date, last: date, ends_on: date | None,
             now: float) -> Iterator[ArchivedDay]:
     """The days that were read, and between and after them those that are not there and should be, or will be."""
     found = {day.day: day for day in read}
     day = first
     while day <= last:
         if day in found:
-            ended = _ended(found[day])
+            ends_on = _ends_on(found[day])
             yield found[day]
-        elif not ended and day <= _today(now):
+        elif day <= min(_today(now), ends_on or last):
             over_for = int(now) * SECOND - day_span(day).end
             if over_for > DAY:
                 yield ArchivedDay(source, day, "MISSING", None, "The day has no manifest.")

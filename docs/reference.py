@@ -21,7 +21,7 @@ PAGE = Path(__file__).with_name("reference.md")
 CONTENTS: list[tuple[str, str, list[str]]] = [
     ("Blocks", "prefect_deepset.blocks", ["DeepsetCredentials", "LogArchive"]),
     ("Flows", "prefect_deepset.flows", ["archive_daily_logs", "backfill_logs", "watch_errors", "verify_archive",
-                                        "fill_formats"]),
+                                        "fill_formats", "try_alert_rules"]),
     ("Tasks", "prefect_deepset.tasks", ["list_pipelines", "fetch_logs", "download_logs_csv", "count_logs", "archive_day",
                                         "verify_day", "read_archived_logs", "send_alert"]),
     ("Client", "prefect_deepset.api.client", ["DeepsetClient"]),

@@ -11,7 +11,7 @@ from ..alerts.rules import RuleSet
 from ..archive.manifest import Manifest
 from ..blocks import AlertRules, DeepsetCredentials, LogArchive
 from ..tasks.plan import plan_days
-from .day_runs import day_runner, run_days, run_name
+from .day_runs import day_runner, run_days, run_name, told_when_unreachable
 from .inputs import check_day, check_names, check_notify, check_numbers, choose_sources
 
 
@@ -55,9 +55,10 @@ def archive_daily_logs(
     check_day(day)
     check_numbers(error_threshold, max_concurrency)
     check_notify(notify)
-    chosen = choose_sources(credentials, archive, workspace, names, indexes)
+    judged_by = rules.get_rules() if rules else RuleSet.from_threshold(error_threshold)
+    with told_when_unreachable(archive, workspace, names, indexes, judged_by, notify):
+        chosen = choose_sources(credentials, archive, workspace, names, indexes)
     plan = plan_days(archive, chosen, day)
     get_run_logger().info("Workspace %s: %d sources, %d days to consider.", workspace, len(chosen), len(plan.days))
-    judged_by = rules.get_rules() if rules else RuleSet.from_threshold(error_threshold)
     return run_days(credentials, archive, workspace, chosen, plan.days, plan.failures, rules=judged_by, notify=notify,
                     reread=reread, max_concurrency=max_concurrency)

@@ -10,10 +10,10 @@ from prefect.logging import get_run_logger
 
 from ..alerts.rules import RuleSet
 from ..archive.manifest import Manifest
-from ..blocks import DeepsetCredentials, LogArchive
+from ..blocks import AlertRules, DeepsetCredentials, LogArchive
 from ..tasks.backfill import BackfillPlan, plan_backfill
 from ..tasks.plan import label
-from .day_runs import day_runner, run_days, run_name
+from .day_runs import day_runner, run_days, run_name, told_when_unreachable
 from .inputs import check_names, check_notify, check_numbers, check_range, choose_sources
 
 
@@ -28,10 +28,11 @@ def backfill_logs(
     select: Literal["missing", "incomplete", "all"] = "missing",
     dry_run: bool = False,
     newest_first: bool = False,
-    error_threshold: int | None = 100,
+    error_threshold: int | None = None,
     notify: str | None = None,
     max_concurrency: int = 16,
     indexes: list[str] | None = None,
+    rules: AlertRules | None = None,
 ) -> list[Manifest]:
     """Archives a range of days. Returns the newest manifest of each day it took up; none in a dry run.
 
@@ -48,10 +49,12 @@ def backfill_logs(
             again.
         dry_run: Show the plan in the run's log and do nothing.
         newest_first: Begin with the newest day; otherwise with the oldest, which is the first to vanish.
-        error_threshold: Alert when a pipeline's errors of a day reach this number; None for no alert.
+        error_threshold: Alert when a pipeline's errors of a day reach this number, the daily flow's, so that both judge alike.
+            Without it, and without rules, days are only judged by what is missing.
         notify: The slug of a notification block that gets the alerts, such as slack-webhook/on-call.
         max_concurrency: Requests to deepset under way at once, at most.
         indexes: Names of indexes whose logs are archived as well.
+        rules: The daily flow's alert rules, if it has any; used instead of the threshold.
 
     Raises:
         InvalidInputError: a parameter is wrong; nothing was read or written.
@@ -61,13 +64,14 @@ def backfill_logs(
     check_range(start, end)
     check_numbers(error_threshold, max_concurrency)
     check_notify(notify)
-    chosen = choose_sources(credentials, archive, workspace, names, indexes)
+    judged_by = rules.get_rules() if rules else RuleSet.from_threshold(error_threshold)
+    with told_when_unreachable(archive, workspace, names, indexes, judged_by, notify):
+        chosen = choose_sources(credentials, archive, workspace, names, indexes)
     plan = plan_backfill(archive, chosen, start, end, select, newest_first)
     _show(plan)
     if dry_run:
         return []
-    rules = RuleSet.from_threshold(error_threshold)
-    return run_days(credentials, archive, workspace, chosen, plan.days, plan.failures, rules=rules, notify=notify,
+    return run_days(credentials, archive, workspace, chosen, plan.days, plan.failures, rules=judged_by, notify=notify,
                     reread=select == "all", max_concurrency=max_concurrency)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -13,7 +14,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from ..alerts.completeness import describe_faults
 from ..alerts.rules import RuleSet
-from ..api.errors import ArchiveError, DeepsetError
+from ..api.errors import ApiError, ArchiveError, DeepsetError
 from ..api.sources import LogSource
 from ..archive.manifest import Manifest
 from ..blocks import DeepsetCredentials, LogArchive
@@ -22,6 +23,7 @@ from ..tasks.archive import archive_day
 from ..tasks.budgets import run_budget
 from ..tasks.plan import Failure, PlannedDay, label
 from ..tasks.report import publish_report
+from .inputs import archived_sources
 
 CONCURRENT_DAYS = 8
 """Days under way at once; their requests share `max_concurrency`."""
@@ -62,6 +64,26 @@ def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: st
     if failed:
         raise _run_failed(workspace, failed)
     return manifests
+
+
+@contextmanager
+def told_when_unreachable(archive: LogArchive, workspace: str, names: list[str] | None, indexes: Sequence[str] | None,
+                          rules: RuleSet, notify: str | None) -> Iterator[None]:
+    """Around the first questions to deepset: when it cannot be asked, alerts and report go out all the same, then the error.
+
+    An expired key is the likeliest outage there is. Without this, nobody would be told that days are about to be lost.
+    """
+    try:
+        yield
+    except ApiError as error:
+        try:
+            sources = archived_sources(archive, workspace, names, indexes)
+        except DeepsetError as unreadable:
+            get_run_logger().error("Alerts could not be judged or told: %s", unreadable)
+        else:
+            told = _tell(archive, workspace, sources, [], rules, notify)
+            _report(archive, workspace, [], told, [Failure(f"workspace {workspace}", None, str(error))])
+        raise
 
 
 def _collect(submitted: list[tuple[PlannedDay, PrefectFuture[Manifest]]]) -> tuple[list[Manifest], list[Failure]]:

@@ -63,9 +63,9 @@ def check_notify(notify: str | None) -> None:
 
 def choose_sources(credentials: DeepsetCredentials, archive: LogArchive, workspace: str, names: list[str] | None,
                    indexes: Sequence[str] | None) -> list[LogSource]:
-    """The sources of a run: the pipelines named, or every one that is listed or was archived in the last days; the indexes.
+    """The sources of a run: the pipelines named, or every one that is listed or was archived and not closed yet; the indexes.
 
-    A key that expires soon is warned of, on every run.
+    A key that expires soon is warned of, on every run. A manifest that cannot be read stops nothing here: planning names it.
 
     Raises:
         InvalidInputError: a name that is neither listed nor known to the archive.
@@ -73,13 +73,26 @@ def choose_sources(credentials: DeepsetCredentials, archive: LogArchive, workspa
     """
     if warning := credentials.expiry_warning():
         get_run_logger().warning(warning)
-    listed, archived = list_pipelines(credentials, workspace), find_archived(archive, workspace)
-    known = list(dict.fromkeys([*listed, *archived]))
-    if names is not None:
-        _check_known(workspace, names, known)
-    chosen = [LogSource(workspace, name) for name in (known if names is None else names)]
+    chosen = list_pipelines(credentials, workspace)
+    if names is None:
+        chosen += find_archived(archive, workspace, chosen)
+    else:
+        if not set(names) <= set(chosen):
+            _check_known(workspace, names, chosen + find_archived(archive, workspace, chosen, closed=True))
+        chosen = names
+    return _sources(workspace, chosen, indexes)
+
+
+def archived_sources(archive: LogArchive, workspace: str, names: list[str] | None,
+                     indexes: Sequence[str] | None) -> list[LogSource]:
+    """The sources of a run that cannot ask deepset: the pipelines named, or archived and not closed yet; the indexes."""
+    return _sources(workspace, find_archived(archive, workspace) if names is None else names, indexes)
+
+
+def _sources(workspace: str, pipelines: Iterable[str], indexes: Sequence[str] | None) -> list[LogSource]:
     # Not looked up: the API has no list of indexes that is known of. One that does not exist is named when it is read.
-    return chosen + [LogSource(workspace, check_name(name, "index"), "index") for name in dict.fromkeys(indexes or ())]
+    named = [LogSource(workspace, check_name(name, "index"), "index") for name in dict.fromkeys(indexes or ())]
+    return [*(LogSource(workspace, name) for name in pipelines), *named]
 
 
 def _check_known(workspace: str, pipelines: Iterable[str], known: Sequence[str]) -> None:

@@ -4,39 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from prefect import task
 from prefect.logging import get_run_logger
 
 from ..alerts.ledger import Ledger
+from ..alerts.look_back import Background, look_back
 from ..alerts.messages import Message
 from ..alerts.rules import RuleSet
-from ..alerts.state import Delivery, claim_transitions, deliver, mark_sent, pending_transitions
-from ..alerts.transition_events import transition_event
+from ..alerts.state import claim_transitions, deliver, mark_sent, pending_transitions
+from ..alerts.transition_events import transition_events
 from ..alerts.transitions import Transition
 from ..alerts.window import WatchRules
+from ..api.errors import DeepsetError
 from ..api.models import PipelineLog
 from ..api.sources import LogSource
-from ..archive.chain import latest, list_days, read_part_rows
 from ..archive.manifest import Manifest
+from ..archive.part_stream import read_part_rows
 from ..archive.store import S3Store
 from ..blocks import LogArchive
 from .events import emit
 from .notify import send_alert
 from .retries import RETRIED
 
-_RECENT_DAYS = 3
-"""Enough to see that a pipeline's oldest unarchived second is too old."""
-_PARALLEL = 8
-
 
 class Told(NamedTuple):
     """What changed, and whether people were told."""
 
     transitions: list[Transition]
-    """Claimed by this run, or taken over from one that died."""
+    """Claimed by this run, or taken over from one that did not tell them."""
     problems: list[str]
     """What went wrong with alerts; none of it concerns the archive."""
 
@@ -47,7 +44,8 @@ def tell_alerts(archive: LogArchive, workspace: str, sources: list[LogSource], m
                 samples: Mapping[str, str] | None = None) -> Told:
     """Judges days, claims what changed, emits the events and sends one message. Asks deepset nothing.
 
-    Each change is told once, whoever runs: see `alerts.state`. A message that fails is kept for the next run.
+    Each change is told once, whoever runs: see `alerts.state`. The last archived days of each source are judged too, so that
+    what a run failed to tell is told by the next. A message that fails is kept for the next run that has a channel.
 
     Args:
         archive: where manifests and alerts are.
@@ -66,51 +64,48 @@ def tell_alerts(archive: LogArchive, workspace: str, sources: list[LogSource], m
     store = archive.get_store()
     ledger = Ledger(store, workspace)
     # A window of minutes is judged by itself.
-    history = [] if isinstance(rules, WatchRules) else _history(store, sources, manifests, rules)
-    transitions = claim_transitions(ledger, rules, manifests, history, now=time.time(), check_age=isinstance(rules, RuleSet),
-                                    sample_of=lambda manifest, log_id: (samples or {}).get(log_id)
-                                    or _message_of(store, manifest, log_id))
-    transitions += pending_transitions(ledger, now=time.time())
-    for transition in transitions:
+    background = (Background([], []) if isinstance(rules, WatchRules)
+                  else look_back(store, sources, manifests, rules.history_days))
+    claimed = claim_transitions(ledger, rules, manifests, background.manifests, now=time.time(),
+                                check_age=isinstance(rules, RuleSet),
+                                sample_of=lambda manifest, log_id: (samples or {}).get(log_id)
+                                or _message_of(store, manifest, log_id))
+    silent = ledger.unemitted(time.time())
+    taken = pending_transitions(ledger, now=time.time()) if notify else []
+    for transition in [*claimed, *taken]:
         logger.warning("%s: %s, %s, rule %s: %s", transition.state, transition.source.pipeline, transition.dt, transition.rule,
                        transition.detail)
-        if event := transition_event(transition, ledger.key_of(transition), archive.bucket):
+    for transition in [*claimed, *silent]:
+        for event in transition_events(transition, ledger.key_of(transition), archive.bucket):
             emit(event)
-    problems = [str(problem) for problem in ledger.problems]
-    if transitions and notify:
-        delivery = _deliver(ledger, transitions, notify, archive, run_url)
-        problems += [f"The message was not sent, the next run sends it: {delivery.error}"] if delivery.error else []
-    else:
-        mark_sent(ledger, transitions, now=time.time())
+    problems = [str(problem) for problem in [*background.problems, *ledger.problems]]
+    problems += _deliver(ledger, [*claimed, *taken], silent, notify, archive, run_url)
     for problem in problems:
         logger.error("Alerts: %s", problem)
-    return Told(transitions, problems)
+    return Told([*claimed, *taken], problems)
 
 
-def _deliver(ledger: Ledger, transitions: list[Transition], notify: str, archive: LogArchive, run_url: str | None) -> Delivery:
+def _deliver(ledger: Ledger, transitions: list[Transition], silent: list[Transition], notify: str | None, archive: LogArchive,
+             run_url: str | None) -> list[str]:
+    """Sends and marks; returns what went wrong. What stays unsent is marked: its events need not go out again."""
     def send(message: Message) -> None:
-        send_alert(notify, message.subject, message.body)
+        if notify:
+            send_alert(notify, message.subject, message.body)
 
-    return deliver(ledger, transitions, send, now=time.time, archive=f"s3://{archive.bucket}", run_url=run_url, to=notify)
-
-
-def _history(store: S3Store, sources: list[LogSource], manifests: list[Manifest], rules: RuleSet) -> list[Manifest]:
-    """What the rules look back on: days before those judged, and the newest ones, of each pipeline."""
-    judged: dict[LogSource, set[str]] = {source: set() for source in sources}
-    for manifest in manifests:
-        source = LogSource(manifest.source.workspace, manifest.source.pipeline, manifest.source.kind)
-        judged.setdefault(source, set()).add(manifest.dt)
-
-    def of_one(source: LogSource) -> list[Manifest]:
-        days = list_days(store, source)
-        first = min(judged[source], default="9999-12-31")
-        before = [day for day in days if day.isoformat() < first]
-        wanted = {*before[max(0, len(before) - rules.history_days):], *days[-_RECENT_DAYS:]}
-        found = [latest(store, source, day) for day in sorted(wanted) if day.isoformat() not in judged[source]]
-        return [stored.manifest for stored in found if stored]
-
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        return [manifest for manifests_of_one in pool.map(of_one, judged) for manifest in manifests_of_one]
+    unsent, problems = [], list[str]()
+    try:
+        if notify and transitions:
+            delivery = deliver(ledger, transitions, send, now=time.time, archive=f"s3://{archive.bucket}", run_url=run_url,
+                               to=notify)
+            unsent = delivery.unsent
+            problems += [f"The message was not sent, a later run sends it: {delivery.error}"] if delivery.error else []
+        elif transitions:
+            mark_sent(ledger, transitions, now=time.time())
+        for transition in {ledger.key_of(one): one for one in [*unsent, *silent]}.values():
+            ledger.mark_emitted(transition, time.time())
+    except DeepsetError as error:
+        problems.append(str(error))
+    return problems
 
 
 def _message_of(store: S3Store, manifest: Manifest, log_id: str) -> str | None:

@@ -10,8 +10,9 @@ from prefect import task
 
 from ..api.counts import count_rows
 from ..api.csv_logs import download_csv
-from ..api.errors import InvalidInputError, TooManyRowsError
+from ..api.errors import TooManyRowsError
 from ..api.models import LogCounts, PipelineLog
+from ..api.parameters import check_count
 from ..api.sources import LogSource
 from ..api.times import Span, to_instant
 from ..blocks import DeepsetCredentials
@@ -36,11 +37,10 @@ def fetch_logs(credentials: DeepsetCredentials, workspace: str, pipeline: str, s
 
     Raises:
         TooManyRowsError: there are more rows than `max_rows`; nothing is cut off silently.
-        InvalidInputError: a time without time zone, an end before the start, `max_rows` below 1.
+        InvalidInputError: a parameter is wrong, such as a time without time zone or an end before the start; nothing was asked.
         ApiError, ReadError: the span could not be read completely.
     """
-    if max_rows < 1:
-        raise InvalidInputError(f"`max_rows` is {max_rows}.", "Give at least 1.")
+    check_count(max_rows, "max_rows")
     with credentials.get_client() as client:
         found = client.logs(workspace, pipeline, start, end, levels=levels, origins=origins, filter=filter)
         rows = list(islice(found, max_rows + 1))
@@ -72,15 +72,12 @@ def download_logs_csv(credentials: DeepsetCredentials, workspace: str, pipeline:
 
     Raises:
         CsvHeaderError: the platform's CSV has columns that are not known.
-        InvalidInputError: a time without time zone, an end before the start.
+        InvalidInputError: a time without time zone, an end before the start, a file that cannot be written; nothing was asked.
         ApiError, ReadError: the span could not be read completely.
     """
     with credentials.get_client() as client:
-        return download_csv(client, LogSource(workspace, pipeline), _span(start, end), Path(path))
+        return download_csv(client, LogSource(workspace, pipeline), _span(start, end), path)
 
 
 def _span(start: datetime, end: datetime) -> Span:
-    span = Span(to_instant(start, "start"), to_instant(end, "end"))
-    if span.start >= span.end:
-        raise InvalidInputError(f"`end` is not after `start`: {span}.", "Correct them.")
-    return span
+    return Span(to_instant(start, "start"), to_instant(end, "end"))

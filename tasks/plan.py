@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import date
 from typing import NamedTuple
 
 from prefect import task
 
 from ..api.errors import DeepsetError
 from ..api.sources import LogSource
-from ..api.times import SECOND, day_of
+from ..archive import chain
 from ..archive.plan import archived_sources, days_due
 from ..blocks import LogArchive
 from .retries import RETRIED
 
-REMEMBERED_DAYS = 3
-"""A pipeline archived in the last so many days is read even when it is no longer listed: its last hours count."""
 _PARALLEL = 8
 
 
@@ -50,14 +49,21 @@ class Plan(NamedTuple):
 
 
 @task(task_run_name="find-archived-{workspace}", **RETRIED)
-def find_archived(archive: LogArchive, workspace: str) -> list[str]:
-    """The names of the workspace's pipelines that were archived in the last three days.
+def find_archived(archive: LogArchive, workspace: str, listed: Sequence[str] = (), closed: bool = False) -> list[str]:
+    """The names of the workspace's pipelines that were ever archived and have no closing manifest yet.
+
+    Args:
+        archive: where manifests are.
+        workspace: its name.
+        listed: pipelines that are known already: they are left out, and their manifests are not asked for.
+        closed: those that are closed as well.
 
     Raises:
         ArchiveError: the store cannot be read.
     """
-    since = day_of(int(time.time()) * SECOND) - timedelta(days=REMEMBERED_DAYS)
-    return [source.name for source in archived_sources(archive.get_store(), workspace, since) if source.kind == "pipeline"]
+    store = archive.get_store()
+    found = chain.archived_sources(store, workspace) if closed else archived_sources(store, workspace, set(listed))
+    return [source.name for source in found if source.kind == "pipeline" and source.name not in listed]
 
 
 @task(task_run_name="plan-days", **RETRIED)

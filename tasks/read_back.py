@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from prefect import task
 
-from ..api.errors import InvalidInputError, TooManyRowsError
+from ..api.errors import TooManyRowsError
+from ..api.parameters import check_count
 from ..archive.read_back import as_arrow, as_models, as_pandas, read_rows
 from ..blocks import LogArchive
 from .logs import MAX_ROWS
@@ -33,11 +34,10 @@ def read_archived_logs(archive: LogArchive, workspace: str, start: date, end: da
 
     Raises:
         TooManyRowsError: there are more rows than `max_rows`; nothing is cut off silently.
-        InvalidInputError: `start` is after `end`, a pipeline that was never archived, a missing extra.
+        InvalidInputError: `start` is after `end`, a workspace or pipeline that was never archived, a missing extra.
         ArchiveError: the archive cannot be read, or is not what it should be.
     """
-    if max_rows < 1:
-        raise InvalidInputError(f"`max_rows` is {max_rows}.", "Give at least 1.")
+    check_count(max_rows, "max_rows")
     rows = list(islice(read_rows(archive.get_store(), workspace, start, end, pipelines, levels), max_rows + 1))
     if len(rows) > max_rows:
         raise TooManyRowsError(f"There are more than {max_rows} archived rows.",

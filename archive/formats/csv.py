@@ -50,7 +50,7 @@ class CsvFormat:
         try:
             header = next(lines, None) or [""]
             if header != list(Record._fields):
-                raise PartError(f"{key} is not a table of logs: its header is {header[:10]!r}.", _RESTORE)
+                raise PartError(f"{key} is not a table of logs: its header is another.", _RESTORE)
             yield from map(_record, lines)
         except (csv.Error, ValueError) as error:
             raise PartError(f"{key}, line {lines.line_num}, is not a line of the table: {error}.", _RESTORE) from error
@@ -77,7 +77,11 @@ def _record(cells: list[str]) -> Record:
         raise ValueError(f"it has {len(cells)} cells")
     log_id, logged_at, level, origin, message, *texts = [cell.removeprefix("'") for cell in cells]
     exceptions, extra_fields, unknown_fields = [text or None for text in texts]
-    return Record(log_id, parse_instant(logged_at), level, origin, message, exceptions, extra_fields, unknown_fields)
+    try:
+        instant = parse_instant(logged_at)
+    except ValueError:
+        raise ValueError("its time is none") from None
+    return Record(log_id, instant, level, origin, message, exceptions, extra_fields, unknown_fields)
 
 
 def _text_lines(key: str, chunks: Iterable[bytes]) -> Iterator[str]:

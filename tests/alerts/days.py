@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from typing import BinaryIO
 
-from prefect_deepset.archive.manifest import ExceptionCount, Gap, Manifest, Source, Tie, TimeSpan
+from prefect_deepset.archive.manifest import ExceptionCount, Gap, Manifest, PlainErrors, Source, Tie, TimeSpan
 from prefect_deepset.archive.objects import ObjectInfo
 
 FIRST = date(2026, 1, 1)
@@ -45,20 +45,24 @@ def archived(
     levels: dict[str, int] | None = None,
     late_rows: int = 0,
     ended: bool = False,
+    other_exceptions: int = 0,
+    plain_errors: dict[str, int] | None = None,
 ) -> Manifest:
-    """One archived day. `exceptions` maps ``Type@module:line`` to counts."""
+    """One archived day. `exceptions` maps ``Type@module:line`` to counts, `plain_errors` levels."""
     dt = name_of(day)
     by_hour, errors_by_hour = [rows // 24] * 24, [0] * 24
     errors_by_hour[9], errors_by_hour[13] = errors // 2, errors - errors // 2
     span = TimeSpan(start=f"{dt}T00:00:00Z", end=f"{name_of(day + 1)}T00:00:00Z")
     kinds = [ExceptionCount(type=name.partition("@")[0], frame=name.partition("@")[2], count=count, log_id=f"row-of-{index}")
              for index, (name, count) in enumerate((exceptions or {}).items())]
+    plain = [PlainErrors(level=level, count=count, log_id=f"{level}-row") for level, count in (plain_errors or {}).items()]
     source = Source.model_validate({"host": "127.0.0.1:1", "workspace": workspace, "pipeline": pipeline, "kind": kind})
     return Manifest(
         source=source, dt=dt,
         revision=revision, status=status, span=span, read_at=f"{name_of(day + 1)}T00:45:00Z", rows=rows,  # pyright: ignore[reportArgumentType]
         errors=errors, rows_by_level=levels or {"info": max(rows - errors, 0), "error": errors}, rows_by_hour=by_hour,
         errors_by_hour=errors_by_hour, gaps=gaps or [], late_rows=late_rows, exceptions=kinds, ended=ended,
+        other_exceptions=other_exceptions, plain_errors=plain,
         unresolved_ties=[Tie(start=span.start, end=span.start, rows=100)] * ties)
 
 

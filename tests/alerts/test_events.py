@@ -8,7 +8,7 @@ from prefect_deepset.alerts.events import ArchivedPayload, archived_event, incom
 from prefect_deepset.alerts.ledger import Ledger
 from prefect_deepset.alerts.rules import RuleSet
 from prefect_deepset.alerts.state import claim_transitions
-from prefect_deepset.alerts.transition_events import transition_event
+from prefect_deepset.alerts.transition_events import transition_events
 
 from .days import MemoryStore, archived, clock, gap
 
@@ -42,21 +42,21 @@ def test_no_two_pipelines_have_the_same_resource_id():
     assert archived_event(archived(1, kind="index"), KEY).resource["prefect.resource.id"] == "deepset.index.default.chat"
 
 
-def test_each_transition_has_its_event():
+def test_each_transition_has_its_events():
     ledger = Ledger(MemoryStore(), "default")
-    days = [archived(1, errors=500), archived(2, errors=1, status="gap", gaps=[gap(2, "retention")]), archived(3, errors=1),
-            archived(4, status="gap", gaps=[gap(4, "retention")]), archived(5)]
-    claimed = claim_transitions(ledger, RuleSet.from_threshold(100), days, now=clock(6))
-    events = [transition_event(one, ledger.key_of(one), "bucket") for one in claimed]
-    assert [event.event if event else None for event in events] == [
-        "deepset.logs.error-threshold.crossed", "deepset.logs.incomplete", "deepset.logs.error-threshold.resolved",
-        "deepset.logs.incomplete", None]
-    crossed = events[0]
-    assert crossed is not None
+    days = [archived(1, errors=500, status="gap", gaps=[gap(1, "retention")]), archived(2, errors=500),
+            archived(3, errors=1, status="gap", gaps=[gap(3, "retention")]), archived(4, errors=1),
+            archived(5, status="gap", gaps=[gap(5, "retention")]), archived(6)]
+    claimed = claim_transitions(ledger, RuleSet.from_threshold(100), days, now=clock(7))
+    events = [transition_events(one, ledger.key_of(one), "bucket") for one in claimed]
+    assert [[event.event.removeprefix("deepset.logs.") for event in found] for found in events] == [
+        ["error-threshold.crossed", "incomplete"], ["incomplete"], ["error-threshold.resolved"], ["incomplete"], []]
+    crossed, incomplete = events[0]
+    assert (incomplete.resource["state"], len(incomplete.payload["gaps"])) == ("FIRING", 1)
     assert crossed.resource["rule"] == "error-threshold"
     assert crossed.resource["state"] == "FIRING"
     assert (crossed.payload["value"], crossed.payload["threshold"], crossed.payload["previous_state"]) == (500, 100, "OK")
-    assert len({event.id for event in events if event}) == 4
+    assert len({event.id for found in events for event in found}) == 5
 
 
 def test_an_event_stays_small_however_much_a_manifest_holds():

@@ -11,7 +11,7 @@ import pytest
 from prefect_deepset.alerts.ledger import Ledger
 from prefect_deepset.alerts.plot import data_uri, days_plot, hours_plot
 from prefect_deepset.alerts.report import report
-from prefect_deepset.alerts.rules import RuleSet
+from prefect_deepset.alerts.rules import ErrorCount, RuleSet
 from prefect_deepset.alerts.state import claim_transitions
 from prefect_deepset.api.sources import LogSource
 
@@ -60,6 +60,29 @@ def test_a_report_stays_some_kilobytes_however_large_the_run():
     assert len(report(days, trend)) < 100_000
 
 
+def test_an_outage_of_every_pipeline_is_a_short_report():
+    failed = {f"pipeline-{index}": "It answered 504. " * 30 for index in range(400)}
+    text = report([], failed=failed, notes=["A claim was lost. " * 30] * 400)
+    assert len(text) < 25_000
+    assert "- ... and 390 more failed; the run's log has each." in text
+
+
+def test_what_fires_by_levels_of_its_own_comes_first_and_the_report_says_what_errors_are():
+    days = [archived(3, errors=25), archived(3, pipeline="warned", levels={"Warning": 300, "info": 700})]
+    rules = RuleSet(rules=(ErrorCount(threshold=100, levels=frozenset({"warning"})),))
+    changed = claim_transitions(Ledger(MemoryStore(), "default"), rules, days, now=clock(4))
+    text = report(days, transitions=changed)
+    assert "- **FIRING** warned, 2026-01-03: 300 rows of level warning of 1,000; the threshold is 100." in text
+    assert text.index("| warned |") < text.index("| chat |")
+    assert "Errors are rows of level critical, error or fatal. A rule that counts other levels names them." in text
+
+
+def test_error_rows_without_an_exception_are_in_the_report_with_one_of_them():
+    text = report([archived(1, errors=500, exceptions={"KeyError@a:1": 29}, plain_errors={"error": 471}, other_exceptions=7)])
+    assert "| error without exception |  | 471 | error-row |\n| KeyError | a:1 | 29 | row-of-0 |" in text
+    assert "7 exceptions of kinds that the manifest has no room for" in text
+
+
 def test_names_and_exceptions_are_text_and_not_markup():
     nasty = "a|b*c*<script>[x](http://evil)`d`"
     text = report([archived(1, errors=5, pipeline=nasty, exceptions={f"{nasty}@m:1": 5})], failed={nasty: nasty}, notes=[nasty])
@@ -90,6 +113,19 @@ def test_a_plot_marks_the_hours_that_were_not_read():
     whole, part = hours_plot(archived(1)), hours_plot(archived(1, gaps=[gap(1, "retention", "03:30:00", "05:00:00")]))
     assert "not all archived" not in whole
     assert part.count('fill="url(#h)"') == 2 + 1  # two hours, and the legend
+
+
+def test_the_newest_day_s_label_stays_inside_the_plot():
+    svg = days_plot([archived(day) for day in range(1, 31)])
+    assert 'x="712" y="192" text-anchor="end">01-30<' in svg
+
+
+def test_long_names_keep_both_ends_so_that_two_do_not_look_the_same():
+    names = [f"{'retrieval-augmented-' * 5}{end}" for end in ("v1", "v2")]
+    text = report([archived(1, pipeline=name) for name in names])
+    rows = [line for line in text.splitlines() if line.startswith("| retrieval")]
+    assert [row.split(" | ")[0][-3:] for row in rows] == ["-v1", "-v2"]
+    assert max(len(row.split(" | ")[0]) for row in rows) <= 42
 
 
 def test_the_trend_marks_the_days_without_a_manifest():

@@ -55,6 +55,34 @@ def test_a_frame_that_only_moved_is_the_same_kind_where_the_module_is_what_count
     assert evaluate(NewException(frames="module"), moved, history).state is State.OK
 
 
+def test_a_kind_is_not_called_new_against_a_day_that_had_more_kinds_than_a_manifest_names():
+    today = archived(3, exceptions={"KeyError@app:7": 4})
+    full = {f"E{number}@app:1": 9 for number in range(100)}
+    for cut in (archived(1, exceptions=full), archived(1, exceptions={"E@app:1": 9}, other_exceptions=5)):
+        verdict = evaluate(NewException(), today, [cut, archived(2)])
+        assert (verdict.state, verdict.kinds) == (State.OK, frozenset())
+        assert verdict.detail == ("New or not cannot be told of 1 kind of exception: 1 of 2 days archived before had more "
+                                  "kinds than a manifest names.")
+    assert evaluate(NewException(), today, [archived(1, exceptions=dict(list(full.items())[:99]))]).state is State.FIRING
+
+
+def test_a_cut_list_proves_no_kind_gone():
+    rule, before = NewException(), [archived(1)]
+    assert evaluate(rule, archived(2), before).resolves
+    cut = archived(3, exceptions={"E@app:1": 9}, other_exceptions=5)
+    assert not evaluate(rule, cut, [archived(2, exceptions={"E@app:1": 1})]).resolves
+
+
+def test_error_rows_without_an_exception_are_no_new_kind():
+    assert evaluate(NewException(), archived(2, plain_errors={"error": 50}), [archived(1)]).state is State.OK
+
+
+def test_secrets_in_an_exception_s_type_reach_neither_kinds_nor_detail():
+    verdict = evaluate(NewException(), archived(2, exceptions={"No ann at password=hunter2hunter2@a:1": 1}), [archived(1)])
+    assert verdict.state is State.FIRING
+    assert "hunter2" not in f"{verdict.detail} {verdict.kinds}"
+
+
 def test_on_the_first_day_no_exception_is_called_new():
     assert evaluate(NewException(), archived(1, exceptions={"ValueError@app:10": 5}), []).state is State.OK
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,11 +18,13 @@ from prefect_deepset.alerts.state import (
     pending_transitions,
 )
 from prefect_deepset.alerts.transitions import Transition
+from prefect_deepset.archive.errors import StoreUnavailableError
 from prefect_deepset.archive.manifest import Manifest, sha256_hex
+from prefect_deepset.archive.objects import ObjectInfo
 from prefect_deepset.archive.store import S3Store
 
 from ..servers.ministack import S3Handle
-from .days import archived, clock, gap
+from .days import MemoryStore, archived, clock, gap
 
 RULES = RuleSet.from_threshold(100)
 SERIES = "logs/alerts/workspace=default/pipeline=chat/rule=error-threshold/"
@@ -142,9 +144,9 @@ def test_a_stale_manifest_does_not_undo_what_a_newer_revision_said(store: S3Stor
 def test_another_new_kind_of_exception_is_told_while_the_first_still_fires(store: S3Store):
     rules = RuleSet(rules=(NewException(lookback_days=7),))
     days = [archived(1), archived(2, exceptions={"KeyError@a:1": 3}), archived(3, exceptions={"OSError@b:2": 1}),
-            archived(4, exceptions={"OSError@b:2": 1})]
+            archived(4, exceptions={"KeyError@a:1": 1}), archived(5)]
     outcome = [told(store, [day], days[:index], rules=rules) for index, day in enumerate(days)]
-    assert outcome == [[], ["02 FIRING"], ["03 FIRING"], ["04 OK"]]
+    assert outcome == [[], ["02 FIRING"], ["03 FIRING"], [], ["05 OK"]]
 
 
 def test_a_pipeline_overdue_for_36_hours_is_incomplete_until_it_is_archived(store: S3Store):
@@ -153,6 +155,56 @@ def test_a_pipeline_overdue_for_36_hours_is_incomplete_until_it_is_archived(stor
     assert told(store, [], days, now=clock(4, 13)) == ["03 INCOMPLETE"]
     assert told(store, [], days, now=clock(4, 19)) == []
     assert told(store, [archived(3)], days, now=clock(4, 20)) == ["03 OK"]
+
+
+def test_an_overdue_day_is_told_once_though_the_next_one_is_whole(store: S3Store):
+    days = [archived(1, status="open"), archived(2)]
+    assert told(store, days, now=clock(3, 11)) == []
+    assert told(store, days, now=clock(3, 13)) == ["01 INCOMPLETE late"]
+    assert told(store, days, now=clock(3, 14)) == []
+
+
+def test_an_alert_of_a_day_that_is_final_since_is_told_by_a_later_run(store: S3Store):
+    days = [archived(1), archived(2, errors=500, status="settled"), archived(3, errors=5)]
+    assert told(store, [], days) == ["02 FIRING", "03 OK"]
+    assert told(store, [days[2]], days) == []
+
+
+def test_a_gap_after_a_whole_day_is_told_while_the_alert_fires(store: S3Store):
+    def holes(day: int) -> Manifest:
+        return archived(day, errors=500, status="gap", gaps=[gap(day, "retention")])
+
+    days = [holes(1), holes(2), archived(3, errors=500), holes(4),
+            archived(5, errors=5, status="gap", gaps=[gap(5, "retention")]), archived(6)]
+    assert [told(store, [day], days[:index]) for index, day in enumerate(days)] == [
+        ["01 FIRING"], [], [], ["04 FIRING"], [], ["06 OK"]]
+    assert told(store, [], days) == []
+
+
+class BreaksOnce(MemoryStore):
+    """Its first listing breaks off after one object."""
+
+    broken = False
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """As the protocol says, but once."""
+        for info in super().list(prefix):
+            yield info
+            if not self.broken:
+                self.broken = True
+                raise StoreUnavailableError("The listing broke off.")
+
+
+def test_half_a_listing_does_not_pass_for_the_whole():
+    store = BreaksOnce()
+    store.broken = True
+    for day in (archived(1, errors=500), archived(2)):
+        claim_transitions(Ledger(store, "default"), RULES, [day], now=clock(3))
+    store.broken = False
+    ledger = Ledger(store, "default")
+    claimed = claim_transitions(ledger, RULES, [archived(3, pipeline="a"), archived(3, errors=500)], now=clock(4))
+    assert [(one.number, one.state, one.previous) for one in claimed] == [(3, "FIRING", "OK")]
+    assert len(ledger.problems) == 1
 
 
 def test_rules_and_pipelines_have_states_of_their_own(store: S3Store):
@@ -203,6 +255,60 @@ def test_a_run_that_dawdled_past_its_lease_leaves_the_telling_to_another(store: 
     assert deliver(slow, claimed, messages.append, now=lambda: now + LEASE + 1).unsent == claimed
     assert deliver(fast, taken, messages.append, now=lambda: now + LEASE + 1).sent == claimed
     assert len(messages) == 1
+
+
+def test_a_later_change_waits_for_the_one_before_it_and_is_told_with_it(store: S3Store):
+    now = clock(2)
+    claim_transitions(Ledger(store, "default"), RULES, [archived(1, errors=500)], now=now)  # and dies
+
+    soon = Ledger(store, "default")
+    resolved = claim_transitions(soon, RULES, [archived(2)], [archived(1, errors=500)], now=now + 60)
+    messages: list[Message] = []
+    assert deliver(soon, resolved, messages.append, now=lambda: now + 60).unsent == resolved
+    assert messages == []
+
+    later = Ledger(store, "default")
+    taken = pending_transitions(later, now=now + 60 + LEASE)
+    delivery = deliver(later, taken, messages.append, now=lambda: now + 60 + LEASE)
+    assert [one.state for one in delivery.sent] == ["FIRING", "OK"]
+    [message] = messages
+    assert ("Told late: this was noticed at 2026-01-02 00:45 UTC. It is over since 2026-01-02 "
+            "(noticed at 2026-01-02 00:46 UTC). 500 error rows") in message.body
+
+
+def test_a_change_told_late_says_that_it_is_over_though_another_run_tells_that(store: S3Store):
+    now = clock(2)
+    claim_transitions(Ledger(store, "default"), RULES, [archived(1, errors=500)], now=now)  # and dies
+    claim_transitions(Ledger(store, "default"), RULES, [archived(2)], now=now + LEASE)
+    ledger, messages = Ledger(store, "default"), list[Message]()
+    taken = pending_transitions(ledger, now=now + LEASE + 1)
+    assert [one.state for one in deliver(ledger, taken, messages.append, now=lambda: now + LEASE + 1).sent] == ["FIRING"]
+    assert "It is over since 2026-01-02" in messages[0].body
+
+
+def test_a_change_that_cannot_be_read_holds_no_other_back(store: S3Store):
+    now = clock(2)
+    claimed = claim_transitions(Ledger(store, "default"), RULES, [archived(1, errors=500), archived(2)], now=now)
+    damaged = MemoryStore()
+    damaged.objects = {f"{SERIES}t0000{one.number}.json": one.to_bytes() if one.number > 1 else b"not json" for one in claimed}
+    ledger, messages = Ledger(damaged, "default"), list[Message]()
+    taken = pending_transitions(ledger, now=now + LEASE)
+    assert [one.state for one in deliver(ledger, taken, messages.append, now=lambda: now + LEASE).sent] == ["OK"]
+    assert len(ledger.problems) == 1
+
+
+def test_events_are_missing_only_where_a_run_died_before_it_said_otherwise(store: S3Store):
+    now, days = clock(2), [archived(1, errors=500, pipeline=name) for name in ("died", "failed", "told")]
+    run = Ledger(store, "default")
+    claimed = claim_transitions(run, RULES, days, now=now)
+    run.mark_emitted(claimed[1], now)
+    run.mark_sent(claimed[2], now, None)
+    assert Ledger(store, "default").unemitted(now + LEASE - 1) == []
+    later = Ledger(store, "default")
+    assert later.unemitted(now + LEASE) == claimed[:1]
+    later.mark_emitted(claimed[0], now + LEASE)
+    assert Ledger(store, "default").unemitted(now + 2 * LEASE) == []
+    assert len(pending_transitions(later, now=now + LEASE)) == 2
 
 
 def test_two_workers_at_once_claim_each_transition_once(store: S3Store):

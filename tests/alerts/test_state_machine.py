@@ -1,4 +1,5 @@
-"""Random days, re-runs, late rows, crashes and two workers: each change is told once, and none is left untold."""
+"""Random days, re-runs, late rows, crashes, two workers and days that are final: each change is told once, in its order, and
+none is left untold."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ class Alerts(RuleBasedStateMachine):
         self.now = clock(1)
         self.told: Counter[str] = Counter()
         self.lost_marks: Counter[str] = Counter()
-        self.judged: set[tuple[str, int]] = set()
+        self.first_told: list[tuple[int, ...]] = []
+        """The numbers of each message that were told for the first time."""
 
     @rule(errors=ERRORS, shape=SHAPES)
     def a_day_is_archived(self, errors: int, shape: str) -> None:
@@ -69,10 +71,10 @@ class Alerts(RuleBasedStateMachine):
         self.now += hours * 3600
 
     @precondition(lambda self: self.days)
-    @rule(crash=CRASHES, crash_two=CRASHES, workers=st.integers(1, 2), window=st.integers(1, 3), swap=st.booleans(),
+    @rule(crash=CRASHES, crash_two=CRASHES, workers=st.integers(1, 2), window=st.integers(0, 3), swap=st.booleans(),
           pause=st.sampled_from([0, 0, 0, 0.1, 0.3]))
     def a_run(self, crash: str | None, crash_two: str | None, workers: int, window: int, swap: bool, pause: float) -> None:
-        """One worker, or two whose steps interleave, the second with older manifests."""
+        """One worker, or two whose steps interleave, the second with older manifests. Days before the window are final."""
         plans = [(crash, self.days), (crash_two, self.before or self.days)][:workers]
         ledgers = [Ledger(self.store, "default") for _ in plans]
         for ledger in ledgers:
@@ -90,9 +92,8 @@ class Alerts(RuleBasedStateMachine):
         self.store.fail_on = ".json" if crash == "claim" else None
         claimed: list[Transition] = []
         with suppress(Crash):
-            claimed = claim_transitions(ledger, RULES, days[-window:], days, now=self.now)
+            claimed = claim_transitions(ledger, RULES, days[len(days) - min(window, len(days)):], days, now=self.now)
             claimed += pending_transitions(ledger, now=self.now)
-            self.judged |= {(one.dt, one.revision) for one in days[-window:]}
         self.store.fail_on = None
         assert ledger.problems == []
         return claimed
@@ -102,6 +103,8 @@ class Alerts(RuleBasedStateMachine):
             return
         sent: list[Message] = []
         outbox: Callable[[Message], object] = sent.append
+        in_time = {ledger.key_of(one) for one in transitions if ledger.holds(one, self.now)}
+        marked = self.marked()
         if crash == "sending":
             outbox = self.die
         if crash == "after sending":
@@ -109,7 +112,10 @@ class Alerts(RuleBasedStateMachine):
         with suppress(Crash):
             deliver(ledger, transitions, outbox, now=lambda: self.now, cap=1000)
         self.store.fail_on = None
-        for transition in transitions if sent else []:
+        told = [one for one in transitions
+                if sent and ledger.key_of(one) in in_time and self.is_next(one, marked | in_time)]
+        self.first_told.append(tuple(sorted(one.number for one in told if not self.told[ledger.key_of(one)])))
+        for transition in told:
             key = ledger.key_of(transition)
             self.told[key] += 1
             if crash == "after sending":
@@ -119,15 +125,30 @@ class Alerts(RuleBasedStateMachine):
     def die(_message: Message) -> None:
         raise Crash
 
-    def transitions(self) -> list[Transition]:
+    def by_key(self) -> dict[str, Transition]:
         keys = sorted(key for key in self.store.objects if key.endswith(".json") and ".sent" not in key and ".again" not in key)
-        return [Transition.from_bytes(self.store.objects[key], key) for key in keys]
+        return {key: Transition.from_bytes(self.store.objects[key], key) for key in keys}
+
+    def transitions(self) -> list[Transition]:
+        return list(self.by_key().values())
 
     @invariant()
     def each_transition_is_told_at_most_once(self) -> None:
         """But for a worker that died between telling and writing it down: no channel can be asked."""
         for key, count in self.told.items():
             assert count <= 1 + self.lost_marks[key]
+
+    def marked(self) -> set[str]:
+        return {key.replace(".sent.json", ".json") for key in self.store.objects if key.endswith(".sent.json")}
+
+    def is_next(self, transition: Transition, known: set[str]) -> bool:
+        """Whether everything before it is told, or told with it."""
+        return all(key in known for key, one in self.by_key().items() if one.number < transition.number)
+
+    @invariant()
+    def a_series_is_told_in_its_order(self) -> None:
+        numbers = [number for message in self.first_told for number in message]
+        assert numbers == sorted(numbers)
 
     @invariant()
     def numbers_have_no_holes(self) -> None:
@@ -151,20 +172,21 @@ class Alerts(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not self.days:
             return
-        # A last run on a quiet day; then one after the leases have ended; then nothing is left to say.
+        # A last run on a quiet day, when all days are final; then one after the leases have ended; then nothing is left to say.
         for _ in range(2):
             self.now += LEASE
             ledger = Ledger(self.store, "default")
-            claimed = claim_transitions(ledger, RULES, self.days[-3:], self.days, now=self.now)
+            claimed = claim_transitions(ledger, RULES, [], self.days, now=self.now)
             self.tell(ledger, claimed + pending_transitions(ledger, now=self.now), None)
         self.each_transition_is_told_at_most_once()
         self.only_a_whole_day_resolves()
-        untold = {key for key in self.store.objects if key.endswith(".json") and ".sent" not in key and ".again" not in key}
-        assert untold == set(self.told)
+        self.a_series_is_told_in_its_order()
+        assert set(self.by_key()) == set(self.told)
         ledger = Ledger(self.store, "default")
-        self.now += LEASE
-        assert claim_transitions(ledger, RULES, self.days[-3:], self.days, now=self.now) == []
-        assert pending_transitions(ledger, now=self.now) == []
+        for window in (0, 1, 2, 3):
+            considered = self.days[len(self.days) - min(window, len(self.days)):]
+            assert claim_transitions(ledger, RULES, considered, self.days, now=self.now) == []
+        assert pending_transitions(ledger, now=self.now + LEASE) == []
         self.every_day_over_the_threshold_was_told()
 
     def every_day_over_the_threshold_was_told(self) -> None:

@@ -7,7 +7,7 @@ from prefect_deepset.alerts.ledger import Ledger
 from prefect_deepset.alerts.messages import compose
 from prefect_deepset.alerts.rules import ErrorCount, ErrorRatio, RuleSet
 from prefect_deepset.alerts.state import claim_transitions
-from prefect_deepset.alerts.transition_events import transition_event
+from prefect_deepset.alerts.transition_events import transition_events
 from prefect_deepset.alerts.window import WatchRules, WindowRows
 from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.api.rows import Row
@@ -101,8 +101,7 @@ def test_no_other_rule_takes_the_name_of_a_watch_or_of_completeness(name: str):
 
 def test_an_event_of_a_window_is_not_taken_for_one_of_a_sealed_day():
     [one] = claim_transitions(Ledger(MemoryStore(), "default"), WATCH, [window(8, 20)], now=clock(2, 8), check_age=False)
-    event = transition_event(one, "t00001.json")
-    assert event
+    [event] = transition_events(one, "t00001.json")
     assert (event.resource["status"], event.resource["revision"], event.payload["status"]) == ("window", "0", "window")
 
 

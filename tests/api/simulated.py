@@ -28,7 +28,10 @@ class SimulatedServer:
     total: str = "after"  # after | all | capped | zero
     filters: str = "honoured"  # honoured | ignored | refused
     time_filter: str = "honoured"
-    has_more: str = "exact"  # exact | until_empty
+    has_more: str = "exact"  # exact | until_empty | never
+    page_bytes: int = 0  # a page is cut before it has more bytes than this, but never to nothing
+    resorted: bool = False  # a page's rows are put in order of time after they were chosen
+    hidden_below: int = 0  # rows older than this are not shown, as when a part of the store is down
     heavy: tuple[int, int] | None = None  # a stretch that answers 504 ...
     heavy_limit: int = 0  # ... unless the limit is at most this
     fault_rate: float = 0.0
@@ -59,11 +62,16 @@ class SimulatedServer:
         after = request.after // unit
         rows = [r for r in self.rows if r.logged_at // unit < after or (self.inclusive and r.logged_at // unit == after)]
         bounded = request.filter is not None and "logged_at ge" in request.filter
+        rows = [r for r in rows if r.logged_at >= self.hidden_below]
         if request.filter:
             rows = self._filtered(rows, request.filter)
         if self.tie_order == "random":
             rows = sorted(rows, key=lambda r: (r.logged_at, self.random.random()), reverse=True)
         page = rows[: request.limit]
+        while self.page_bytes and len(page) > 1 and sum(len(r.raw) for r in page) > self.page_bytes:
+            page.pop()
+        if self.resorted:
+            page.sort(key=lambda r: r.logged_at, reverse=True)
         if self.heavy and request.limit > self.heavy_limit and not (bounded and self.time_filter == "honoured"):
             reach = page[-1].logged_at if len(page) == request.limit else 0
             if reach < self.heavy[1] and request.after > self.heavy[0]:
@@ -73,7 +81,8 @@ class SimulatedServer:
         if self.false_end_rate and self.random.random() < self.false_end_rate:
             return Page([], False, self._total(rows))
         self.served += len(page)
-        return Page(page, bool(page) if self.has_more == "until_empty" else len(rows) > len(page), self._total(rows))
+        more = {"exact": len(rows) > len(page), "until_empty": bool(page), "never": False}[self.has_more]
+        return Page(page, more, self._total(rows))
 
     def _total(self, rows: list[Row]) -> int | None:
         return {"after": len(rows), "all": len(self.rows), "capped": min(len(self.rows), 10_000), "zero": 0}[self.total]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import pytest
@@ -140,6 +141,20 @@ def test_a_list_that_never_ends_is_an_error(server: ScriptedServer, client: Deep
         client.pipelines("w")
 
 
+@pytest.mark.parametrize("fault", [
+    Fault(truncate=0.9), Fault(200, b'[{"message": "hunter2"}]'), Fault(200, b'"message": "hunter2", "log_id": "a"}]}'),
+    Fault(206, b'{"data": [{"message": "hunter2"}]}'), Fault(200, b'{"message": "hunter2", "log_id": "a"}')])
+def test_no_error_quotes_what_may_be_rows(platform: FakeDeepset, deepset: DeepsetClient, fault: Fault) -> None:
+    platform.add_rows("support", NAME, [row("2026-01-31T23:59:59.9Z", message="hunter2")])
+    platform.on_request = lambda _: fault
+    with pytest.raises(e.ResponseError, match="bytes may hold rows") as caught:
+        deepset.logs_page(SOURCE)
+    assert "hunter2" not in str(caught.value)
+    platform.on_request = lambda _: Fault(200, b'{"data": [{"message": "hunter2"}]}', "application/json")
+    with pytest.raises(e.ResponseError, match="bytes may hold rows"), deepset.logs_csv(SOURCE) as lines:
+        list(lines)
+
+
 def test_a_wrong_key_is_said_to_be_wrong(platform: FakeDeepset) -> None:
     with DeepsetClient("api_wrong-key", platform.url) as client:
         for ask in (client.workspaces, lambda: client.pipelines("support"), lambda: client.logs_page(SOURCE)):
@@ -242,8 +257,21 @@ def test_an_outage_ends_in_its_own_error(platform: FakeDeepset, deepset: Deepset
 
 @pytest.mark.parametrize(("start", "end"), [
     ("yesterday", DAY[1]), (DAY[1], DAY[0]), (DAY[0], DAY[0]), (DAY[0], "2026-02-30T00:00:00Z"),
+    (DAY[0], "9999-12-31T23:59:59.5Z"), ("0001-01-01T00:00:00Z", DAY[1]), (DAY[0], "2026-02-01T00:00:00+99:99"), (None, DAY[1]),
+    (DAY[0], datetime.max.replace(tzinfo=UTC)), ("2026-01-31T00:00:00+24:00", DAY[1]),
 ])
 def test_bad_times_are_refused_at_once(platform: FakeDeepset, deepset: DeepsetClient, start: str, end: str) -> None:
     with pytest.raises(e.InvalidInputError):
         deepset.logs("support", NAME, start, end)
+    assert not platform.requests
+
+
+@pytest.mark.parametrize(("name", "wrong"), [
+    ("levels", [None]), ("levels", [5]), ("levels", 5), ("origins", ["a", None]), ("origins", b"a"), ("filter", 5),
+])
+def test_filters_that_are_no_text_are_refused_by_their_name(
+    platform: FakeDeepset, deepset: DeepsetClient, name: str, wrong: Any
+) -> None:
+    with pytest.raises(e.InvalidInputError, match=f"`{name}`"):
+        deepset.logs("support", NAME, *DAY, **{name: wrong})
     assert not platform.requests

@@ -168,6 +168,21 @@ def test_the_key_does_not_follow_a_redirect_elsewhere(server: ScriptedServer, cl
     assert len(server.asked) == 1
 
 
+def test_a_redirect_that_spells_the_key_in_its_host_does_not_show_it(server: ScriptedServer, client: DeepsetClient) -> None:
+    server.answers(reply(b"", 302, Location=f"https://{KEY}.example/x"))
+    error = failure(client)
+    assert type(error) is e.RedirectError
+    assert "https://[hidden].example" in str(error)
+
+
+@pytest.mark.parametrize("url", ["https://{key}", "https://host.example/{key}", "{key}.example"])
+def test_a_base_url_that_holds_the_key_is_refused_without_being_shown(url: str) -> None:
+    key = "sk-OpaqueKeyOfSomePlatform"
+    with pytest.raises(e.InvalidInputError, match="holds the API key") as caught:
+        DeepsetClient(key, url.format(key=key.lower()))
+    assert "opaque" not in str(caught.value).lower()
+
+
 def test_a_redirect_down_to_plain_http_is_not_followed() -> None:
     seen: list[str] = []
 

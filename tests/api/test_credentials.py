@@ -60,6 +60,13 @@ def test_no_eight_characters_in_a_row_of_the_key_survive(key: str, before: str, 
     assert not [key[i : i + 8] for i in range(len(key) - 7) if key[i : i + 8] in shown and key[i : i + 8] not in "[hidden]"]
 
 
+def test_the_key_is_hidden_in_any_case() -> None:
+    key = jwt_key({"sub": "Me"})
+    redact = redactor(key)
+    assert redact(f"https://{key.lower()}.example.com İ") == "https://[hidden].example.com İ"
+    assert key[12:30].upper() not in redact(f"not {key[10:32].upper()}!")
+
+
 def test_other_tokens_are_hidden_and_words_stay() -> None:
     redact = redactor("api_mine_and_long")
     token = jwt_key({"exp": 1})[4:]

@@ -18,7 +18,7 @@ from prefect_deepset.api.client import DeepsetClient
 from prefect_deepset.api.csv_logs import download_csv
 from prefect_deepset.api.csv_records import Records, encode_record, read_header
 from prefect_deepset.api.sources import LogSource
-from prefect_deepset.api.times import SECOND, Span, day_span
+from prefect_deepset.api.times import SECOND, Span, day_span, parse_instant
 from prefect_deepset.testing import (
     Behaviour,
     FakeDeepset,
@@ -169,6 +169,13 @@ def test_an_unknown_header_is_named_and_leaves_no_file(
     assert len(platform.requests) == 1
 
 
+def test_a_record_in_the_headers_place_is_not_quoted(server: ScriptedServer, client: DeepsetClient, tmp_path: Path) -> None:
+    server.answers(reply(b"a,hunter2,2026-01-31T10:00:00Z,info,o\r\n", kind="text/csv"))
+    with pytest.raises(e.CsvHeaderError, match="begins with a record") as caught:
+        download_csv(client, SOURCE, SPAN, tmp_path / "x.csv")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_header_that_changes_is_an_error(platform: FakeDeepset, deepset: DeepsetClient, tmp_path: Path) -> None:
     def change(request: Any) -> None:
         if request.logs_number == 5:
@@ -190,8 +197,10 @@ def test_an_empty_span_gives_a_header_only(platform: FakeDeepset, deepset: Deeps
 def test_what_is_gone_or_broken_leaves_no_file(platform: FakeDeepset, deepset: DeepsetClient, tmp_path: Path) -> None:
     with pytest.raises(e.InvalidInputError, match="cannot be written"):
         download(platform, deepset, tmp_path / "missing" / "day.csv")
-    with pytest.raises(e.InvalidInputError):
-        download(platform, deepset, Path())
+    for path in (Path(), "/", tmp_path, str(tmp_path), f"{tmp_path}/a\0b", f"{tmp_path}/{'x' * 252}", None, 5, b"x"):
+        with pytest.raises(e.InvalidInputError):
+            download_csv(deepset, SOURCE, SPAN, path)  # pyright: ignore[reportArgumentType]
+    assert not platform.requests
     platform.now = "2026-02-02T12:00:00Z"
     with pytest.raises(e.IncompleteReadError, match="48 hours"):
         download(platform, deepset, tmp_path / "day.csv")
@@ -223,7 +232,7 @@ def test_a_record_that_is_cut_short_or_none_is_asked_for_again(
     def answer(asked: Asked) -> bytes:
         if asked.headers["accept"] != "text/csv":
             return reply({"data": [*JSON_ROWS, full], "has_more": False, "total": 6})
-        whole = f"log_id,message,logged_at,level,origin\n{''.join(RECORDS)}{','.join(full.values())}\n"
+        whole = f"log_id,message,logged_at,level,origin\r\n{''.join(RECORDS)}{','.join(full.values())}\n"
         text = broken.pop() if broken else whole
         return reply(text.encode(), kind="text/csv; charset=utf-8")
 
@@ -255,6 +264,45 @@ def test_a_short_csv_page_is_no_end_when_json_has_more(server: ScriptedServer, c
     server.answer = answer
     download_csv(client, SOURCE, SPAN, tmp_path / "day.csv", now=lambda: 1_769_914_800.0, sleep=lambda _: None)
     assert (tmp_path / "day.csv").read_bytes().endswith("".join(RECORDS).encode())
+
+
+LF_HEADER = "log_id,message,logged_at,level,origin,extra_fields\n"
+
+
+def test_a_carriage_return_in_an_unquoted_field_is_kept_where_lines_end_in_lf(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path
+) -> None:
+    bar = " 0%|  |\r50%|# |\r"
+    rows = [row(f"2026-01-31T12:00:0{number}Z", f"id{number}", bar) for number in range(5, 0, -1)]
+    text = LF_HEADER + "".join(f'id{n},{bar},2026-01-31T12:00:0{n}Z,info,haystack,"a\r\nb\r"\n' for n in range(5, 0, -1))
+    page = reply({"data": rows, "has_more": False, "total": 5})
+    server.answer = lambda asked: reply(text.encode(), kind="text/csv") if asked.headers["accept"] == "text/csv" else page
+    download_csv(client, SOURCE, SPAN, tmp_path / "day.csv", now=lambda: 1_769_914_800.0, sleep=lambda _: None)
+    with (tmp_path / "day.csv").open(newline="", encoding="utf-8") as file:
+        read = list(csv.DictReader(file, strict=True))
+    assert [(record["message"], record["extra_fields"]) for record in read] == [(bar, "a\r\nb\r")] * 5
+
+
+def test_a_record_whose_end_cannot_be_told_is_not_asked_for_again(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path
+) -> None:
+    server.answer = lambda _: reply((LF_HEADER + "id1,m,2026-01-31T12:00:00Z,info,haystack,x\r\n").encode(), kind="text/csv")
+    with pytest.raises(e.ReadError, match="as JSON"):
+        download_csv(client, SOURCE, SPAN, tmp_path / "day.csv", now=lambda: 1_769_914_800.0, sleep=lambda _: None)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("start", ["2026-02-01T03:00:02Z", "2027-01-31T00:00:00Z"])
+def test_a_span_in_the_future_is_refused_by_the_server_s_clock(platform: FakeDeepset, tmp_path: Path, start: str) -> None:
+    span = Span(parse_instant(start), parse_instant("2028-01-01T00:00:00Z"))
+    slow = 1_769_914_800.0 - 86_400
+    with DeepsetClient(platform.api_key, platform.url, clock=lambda: slow) as client:
+        with pytest.raises(e.InvalidInputError, match="`start` lies in the future"):
+            download_csv(client, SOURCE, span, tmp_path / "day.csv")
+        with pytest.raises(e.InvalidInputError, match="`start` lies in the future"):
+            client.logs(*SOURCE[:2], start, "2028-01-01T00:00:00Z")
+        assert [*client.logs(*SOURCE[:2], "2026-02-01T00:00:00Z", "2028-01-01T00:00:00Z")]  # a day ahead of the slow clock
+    assert not list(tmp_path.iterdir())
 
 
 ODD_CELLS = ['"', "\r\n", ",", "\n", '""', "\r", "\ufeff", "\u2028", "\x00"]

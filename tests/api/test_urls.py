@@ -22,6 +22,8 @@ def test_all_shapes_of_the_url_mean_the_same(text: str) -> None:
     ("http://127.0.0.1:8123", "http://127.0.0.1:8123/api/v1", "127.0.0.1:8123"),
     ("http://localhost/api", "http://localhost/api/v1", "localhost"),
     ("http://[::1]:99/", "http://[::1]:99/api/v1", "[::1]:99"),
+    ("https://deepset/api", "https://deepset/api/v1", "deepset"),
+    ("https://[fe80::1]", "https://[fe80::1]/api/v1", "[fe80::1]"),
     ("https://llm.example.com:8443/deepset/api/v1/", "https://llm.example.com:8443/deepset/api/v1", "llm.example.com:8443"),
 ])
 def test_hosts_of_ones_own_keep_port_and_path(text: str, root: str, host: str) -> None:
@@ -41,13 +43,25 @@ def test_plain_http_is_refused_except_for_this_machine(text: str) -> None:
     "", "  ", "ftp://host", "https://", "https:///api", "https://user:secret@host", "https://host?x=1", "https://host/#f", "https://host:port",
     "https://host:99999", "https://ho st", "https://hö.example", "https://host/api/v2", "https://host/../api/v1",
     "https://host\x00", "file:///etc",
-    "https://[::1", "https://a,b",
+    "https://[::1", "https://a,b", "https://a..b", "https://a_secret.example.com", f"https://{'secret' * 11}.example.com",
+    "secret", None, 5,
 ])
 def test_what_is_no_base_url_is_refused_without_being_shown(text: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         parse_base_url(text)
     assert "secret" not in str(caught.value)
     assert caught.value.advice
+
+
+@pytest.mark.parametrize("text", [
+    "api_secret", "api_eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2VjcmV0", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2VjcmV0",
+    "https://api_secret", "http://eyjhbgcioijiuzi1nij9.eyjzdwiioijtzsj9.c2vjcmv0",
+    "https://api.cloud.deepset.ai/api_eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2VjcmV0",
+])
+def test_a_key_in_the_place_of_the_url_is_refused_without_being_shown(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="looks like an API key") as caught:
+        parse_base_url(text)
+    assert not any(piece in str(caught.value).lower() for piece in ("secret", "eyj", "c2v"))
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", " ", "\ud800", None, 7])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prefect_deepset.api.budget import Budget
-from prefect_deepset.api.errors import CursorError
+from prefect_deepset.api.errors import CursorError, NoLogsError
 from prefect_deepset.api.parallel import SpansRead
 from prefect_deepset.api.rows import Row
 from prefect_deepset.api.times import MICROSECOND, MILLISECOND, SECOND, Span, parse_instant
@@ -187,6 +187,112 @@ def test_a_tie_at_the_very_end_is_whole_where_has_more_stays_true(tie_order):
     assert_whole(SimulatedServer(tie + later, has_more="until_empty", tie_order=tie_order))
 
 
+@pytest.mark.parametrize("total", ["after", "all", "zero"])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_has_more_may_never_be_true(total, workers):
+    assert_whole(SimulatedServer(even(1030), has_more="never", total=total), workers=workers)
+
+
+def test_empty_answers_at_the_way_in_are_held_against_what_the_newest_page_shows():
+    class Late(SimulatedServer):
+        def fetch(self, request: Request):
+            page = super().fetch(request)
+            return page._replace(rows=[], has_more=False) if self.requests <= 2 else page
+
+    for total in ("after", "all"):
+        assert_whole(Late(even(300), total=total))
+
+
+def test_answers_without_logs_at_the_way_in_are_held_against_what_the_newest_page_shows():
+    class Mistaken(SimulatedServer):
+        def fetch(self, request: Request):
+            page = super().fetch(request)
+            if self.requests <= 2:
+                raise NoLogsError("The pipeline exists and has no logs.", status=404)
+            return page
+
+    assert_whole(Mistaken(even(300), total="zero"))
+
+
+def test_the_oldest_rows_need_no_splits_where_has_more_stays_true_and_each_has_its_own_instant():
+    rows = [row(START + 3600 * SECOND + n * 100 * MICROSECOND, f"r{n}") for n in range(3)]
+    for inclusive in (False, True):
+        server = SimulatedServer(rows, has_more="until_empty", inclusive=inclusive, filters="refused")
+        assert_whole(server)
+        assert server.requests < 24
+
+
+@pytest.mark.parametrize("total", ["after", "all", "zero"])
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_a_tie_of_heavy_rows_at_the_very_end_that_no_page_holds_is_whole_or_reported(total, inclusive):
+    heavy = [row(START + 3600 * SECOND, f"h{n}") for n in range(8)]
+    for one in heavy:
+        one.raw = one.raw[:-2] + b"x" * 700 + b'"}'
+    later = [row(START + (7200 + n) * SECOND, f"l{n}") for n in range(163)]
+    server = SimulatedServer(heavy + later, page_bytes=4000, total=total, inclusive=inclusive)
+    result, rows = read(server)
+    assert set(truth(server)) == set(keys(rows)) or result.tally.ties
+
+
+@pytest.mark.parametrize("tie_order", ["stable", "random"])
+@pytest.mark.parametrize("seed", range(5))
+def test_an_order_coarser_than_the_one_shown_is_noticed(tie_order, seed):
+    """Rows of a millisecond are chosen in any order, and each page is shown in order of time: no page looks wrong."""
+    generator = random.Random(seed)
+    at = [START + 7200 * SECOND + generator.randrange(900) * MICROSECOND for _ in range(150)]
+    burst = [row(t, f"b{n}", ["info", "error"][n % 2], ["haystack", "unknown"][n // 2 % 2]) for n, t in enumerate(at)]
+    server = SimulatedServer(even(40) + burst, shuffle_within=MILLISECOND, resorted=True, seed=seed)
+    result, rows = read(server)
+    missing = set(truth(server)) - set(keys(rows)) - set(keys(result.strays))
+    assert not missing or result.tally.ties
+
+
+def test_a_row_that_both_splits_miss_is_missed_by_the_total():
+    tie = [row(START + 3600 * SECOND, f"t{n}", ["info", "error"][n % 2], ["haystack", "unknown"][n // 2 % 2])
+           for n in range(150)]
+    server = SimulatedServer(even(400) + tie + [row(START + 3600 * SECOND, "zz", "notice", "gateway")])
+    result, rows = read(server)
+    assert set(truth(server)) == set(keys(rows)) or result.tally.ties
+
+
+def test_a_tie_leaves_what_total_counts_known():
+    result = assert_whole(SimulatedServer(with_ties([250])))
+    assert result.learned.total_counts == "after"
+
+
+@pytest.mark.parametrize("total", ["after", "all", "zero"])
+def test_rows_that_were_shown_and_vanish_make_every_empty_answer_doubtful(total):
+    class Failing(SimulatedServer):
+        def fetch(self, request: Request):
+            page = super().fetch(request)
+            if self.requests == 3:  # from now on a part of the store is down
+                self.hidden_below = min(r.logged_at for r in page.rows) + 1
+            return page
+
+    server = Failing(even(1000), total=total)
+    result, rows = read(server)
+    missing = set(truth(server)) - set(keys(rows))
+    assert missing
+    assert all(any(u.span.start <= at < u.span.end for u in result.unread) for at, _ in missing)
+
+
+def test_a_way_in_full_of_rows_is_passed_by_less_than_the_finest_time():
+    full = [row(DAY.end, f"f{n}") for n in range(120)]
+    assert_whole(SimulatedServer([*full, row(DAY.end - 500, "below"), *even(30)], inclusive=True, total="zero"))
+
+
+def test_a_tie_on_a_server_that_compares_by_the_second_and_includes_the_cursor_is_passed():
+    generator = random.Random(2)
+    dense = [row(START + (7200 + n % 3) * SECOND + generator.randrange(10**6) * MICROSECOND, f"d{n}",
+                 generator.choice(["info", "error", "warning"]), generator.choice(["haystack", "unknown"])) for n in range(420)]
+    server = SimulatedServer(even(200) + dense, precision="s", inclusive=True)
+    result, rows = read(server)
+    missing = set(truth(server)) - set(keys(rows)) - set(keys(result.strays))
+    doubtful = [u.span for u in result.unread] + [t.span for t in result.tally.ties]
+    assert all(any(s.start <= at < s.end for s in doubtful) for at, _ in missing)
+    assert not result.unread
+
+
 def test_short_pages_are_not_taken_for_the_end():
     assert_whole(SimulatedServer(even(1500), short_rate=0.5, seed=3))
 
@@ -202,7 +308,7 @@ def test_short_pages_are_not_taken_for_the_end():
     filters=st.sampled_from(["honoured", "honoured", "ignored", "refused"]),
     faults=st.sampled_from([0.0, 0.1]),
     short=st.sampled_from([0.0, 0.2]),
-    has_more=st.sampled_from(["exact", "until_empty"]),
+    has_more=st.sampled_from(["exact", "until_empty", "never"]),
     workers=st.sampled_from([1, 2, 5]),
     seed=st.integers(0, 10_000),
 )
@@ -222,7 +328,8 @@ def test_whatever_the_server_does_a_row_is_read_once_or_its_place_is_reported(
             rows.append(row(at, f"{n}-{k}", level, generator.choice(["haystack", "unknown", "new"])))
     server = SimulatedServer(
         rows, inclusive, precision, tie_order, shuffle, total, filters,
-                             fault_rate=faults, short_rate=short, has_more=has_more, seed=seed
+        # A page that is cut short by chance and denies that there is more is an end, by all that can be known.
+        fault_rate=faults, short_rate=0.0 if has_more == "never" else short, has_more=has_more, seed=seed,
     )
     result, found = read(server, workers=workers)
     found_keys = keys(found)

@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect_deepset.api.sources import LogSource
 from prefect_deepset.archive.keys import manifest_key, part_key
-from prefect_deepset.archive.manifest import Manifest, sha256_hex
+from prefect_deepset.archive.manifest import sha256_hex
 from prefect_deepset.archive.verify import ArchiveVerdict, verify_archive
 
 from ..servers.ministack import S3Handle
@@ -80,7 +80,7 @@ class Bucket:
             for step in steps:
                 place = place[step]
             place[last] = value
-        self[key] = Manifest.model_validate(found).to_bytes()
+        self[key] = (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode()
 
     def manifest(self, revision: int) -> dict[str, Any]:
         return json.loads(self[manifest(revision)])

@@ -110,10 +110,10 @@ def test_a_manifest_of_another_place_is_refused(s3: S3Handle):
 
 
 def test_a_part_is_read_row_by_row(archive: Bucket):
-    rows = list(chain.read_part_rows(archive.store, part(1)))
+    rows = list(read_part_rows(archive.store, part(1)))
     assert rows == plain_rows(9)
     with pytest.raises(PartError, match=r"part-00005.jsonl.gz is missing"):
-        list(chain.read_part_rows(archive.store, part(5)))
+        list(read_part_rows(archive.store, part(5)))
 
 
 def test_a_part_is_held_against_its_hash(archive: Bucket):
@@ -127,7 +127,7 @@ def test_a_line_that_is_no_row_is_named(s3: S3Handle):
     store = s3.store()
     put(store, "x.jsonl.gz", gzip.compress(plain_rows(1)[0].raw + b"\n{}\n"))
     with pytest.raises(PartError, match=r"x.jsonl.gz, line 2"):
-        list(chain.read_part_rows(store, "x.jsonl.gz"))
+        list(read_part_rows(store, "x.jsonl.gz"))
 
 
 def pieces(body: bytes, size: int) -> list[bytes]:

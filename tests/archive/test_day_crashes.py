@@ -18,9 +18,11 @@ from prefect_deepset.archive.day import ArchiveOptions
 from prefect_deepset.archive.errors import SpoolError, StoreUnavailableError
 from prefect_deepset.archive.keys import part_key
 from prefect_deepset.archive.manifest import sha256_hex
+from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.archive.store import S3Store
 from prefect_deepset.archive.verify import verify_archive
 from prefect_deepset.testing import Faults, even_day, row
+from pydantic import SecretStr
 
 from ..servers.ministack import S3Handle
 from ..servers.s3_proxy import Answer, HideYoung, LoseAnswer, S3Proxy
@@ -105,6 +107,36 @@ def test_a_part_of_a_crashed_run_is_adopted_where_the_platform_shows_its_rows_no
     manifest = runs.at("2026-03-16T18:00:00Z", spool_root=tmp_path / "c")  # on another machine, when the part's rows are gone
     assert (manifest.dt, manifest.status) == (day, "gap")
     assert sorted(runs.archived()) == sorted(runs.truth())
+
+
+POLICY = RedactionPolicy(patterns=["email"], hash_fields=["user_id"], salt=SecretStr("salt"))
+SECRET = row("2026-03-14T10:00:00Z", message="ann@example.org", extra_fields={"user_id": "ann"})
+
+
+def test_a_crashed_runs_part_in_clear_text_is_not_taken_for_a_redacted_one(runs: Runs, tmp_path):
+    runs.server.add_rows("support", "chat", [SECRET])
+    redacted = ArchiveOptions(redaction=POLICY)
+    with pytest.raises(Died):
+        runs.archive(store=dying_store(runs, "jsonl", after=True))
+    with pytest.raises(Died):
+        runs.archive(store=dying_store(runs, "jsonl", after=True), options=redacted)
+    result = runs.archive(options=redacted, spool_root=tmp_path / "new")  # nor is its own refused, hashes and all
+    assert result.foreign == (part_key("logs", "jsonl", SOURCE, DAY, 1, "gzip"),)
+    assert [file.key for file in result.manifest.files] == [part_key("logs", "jsonl", SOURCE, DAY, 2, "gzip")]
+    assert b"ann" not in b"".join(runs.archived())
+    assert result.manifest.redaction == result.manifest.files[0].redaction == POLICY.sha256
+
+
+def test_a_policy_is_stated_of_what_went_through_it_alone(runs: Runs):
+    late = [row(LATE, message="bob@example.org")]
+    runs.server.add_rows("support", "chat", [SECRET])
+    runs.server.add_rows("support", "chat", late, visible_at="2026-03-15T02:00:00Z")
+    options = ArchiveOptions(formats=("jsonl", "csv"))
+    assert runs.archive(options=options).manifest.redaction is None
+    manifest = runs.at("2026-03-15T12:00:00Z", options=options._replace(redaction=POLICY))
+    assert [file.redaction for file in manifest.files] == [None, None, POLICY.sha256, POLICY.sha256]
+    assert (manifest.revision, manifest.redaction) == (2, None)
+    assert_valid(runs)
 
 
 def test_a_foreign_part_at_the_taken_number_is_reported_and_left_alone(runs: Runs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from prefect_deepset.api.errors import AuthenticationError, BadRequestError, Pip
 from prefect_deepset.archive.day import ArchiveOptions
 from prefect_deepset.archive.errors import ClockError, IdentityError
 from prefect_deepset.archive.plan import archived_sources, days_due
+from prefect_deepset.archive.verify import verify_archive
 from prefect_deepset.testing import Behaviour, Fault, even_day
 
 from ..servers.ministack import S3Handle
@@ -34,6 +35,14 @@ def gaps(manifest) -> list[tuple[str, str, str]]:
 
 def due(runs: Runs) -> list[date]:
     return days_due(runs.store, runs.source, runs.clock())
+
+
+def verified(runs: Runs, now: str | None = None) -> dict[int, str]:
+    """What verification finds, by day of month."""
+    at = datetime.fromisoformat(now) if now else datetime.fromtimestamp(runs.clock(), UTC)
+    verdict = verify_archive(runs.store, "support", None, None, None, at)
+    assert verdict.findings == []
+    return {day.day.day: ",".join(finding.kind for finding in day.findings) for day in verdict.days if day.findings}
 
 
 def run_all(runs: Runs, time: str) -> dict[int, str]:
@@ -135,21 +144,85 @@ def test_a_wrong_key_is_an_error_and_leaves_nothing(runs: Runs):
     assert runs.keys() == []
 
 
-def test_a_pipeline_that_vanished_gets_one_closing_manifest_and_is_not_considered_again(runs: Runs):
+def test_a_pipeline_that_vanished_is_closed_on_the_day_in_which_it_was_found_to_be_gone_and_not_considered_again(runs: Runs):
     run_all(runs, "2026-03-14T06:45:00Z")
     run_all(runs, "2026-03-14T12:45:00Z")
-    assert [source.name for source in archived_sources(runs.store, "support", date(2026, 3, 12))] == ["chat"]
     runs.server.remove_pipeline("support", "chat")
     assert run_all(runs, "2026-03-15T06:45:00Z") == {14: "gap"}
     manifest = runs.manifests(DAY)[-1]
     assert (manifest.ended, manifest.rows) == (True, 0)
     assert gaps(manifest) == [("14T00:00:00", "15T00:00:00", "pipeline-gone")]
-    assert archived_sources(runs.store, "support", date(2026, 3, 12)) == []
+    assert archived_sources(runs.store, "support") == [SOURCE]  # until 06:45 of the 15th it may have written
+    assert run_all(runs, "2026-03-16T06:45:00Z") == {14: "gap", 15: "gap"}
+    manifest = runs.manifests(date(2026, 3, 15))[-1]
+    assert (manifest.ended, manifest.ended_at, manifest.closes) == (True, "2026-03-15T06:45:00Z", True)
+    assert archived_sources(runs.store, "support") == []
     before = runs.keys()
-    runs.clock.set("2026-03-16T06:45:00Z")
-    result = runs.archive(date(2026, 3, 15))
-    assert (result.committed, result.manifest.dt) == (False, "2026-03-14")
+    runs.clock.set("2026-03-17T06:45:00Z")
+    result = runs.archive(date(2026, 3, 16))
+    assert (result.committed, result.manifest.dt) == (False, "2026-03-15")
     assert runs.keys() == before
+    assert verified(runs) == {15: "gap", 14: "gap"}
+
+
+def test_a_pipeline_deleted_between_a_days_two_reads_does_not_take_the_next_morning_with_it(runs: Runs):
+    run_all(runs, "2026-03-15T00:45:00Z")
+    runs.server.remove_pipeline("support", "chat")  # at 05:00: it has written for five hours of the 15th
+    assert run_all(runs, "2026-03-15T06:45:00Z") == {14: "sealed"}
+    assert (runs.manifests()[-1].ended, runs.manifests()[-1].closes) == (True, False)
+    assert "missing" in verified(runs, "2026-03-20T00:00:00Z")[15]
+    assert archived_sources(runs.store, "support") == [SOURCE]
+    assert run_all(runs, "2026-03-16T00:45:00Z")[15] == "gap"
+    assert gaps(runs.manifests(date(2026, 3, 15))[-1]) == [("15T00:00:00", "16T00:00:00", "pipeline-gone")]
+    assert archived_sources(runs.store, "support") == []
+    assert verified(runs, "2026-03-20T00:00:00Z") == {15: "gap"}
+
+
+def test_a_pipeline_deleted_made_again_and_deleted_again_is_closed_on_its_last_morning(runs: Runs):
+    run_all(runs, "2026-03-15T00:45:00Z")
+    runs.server.remove_pipeline("support", "chat")
+    run_all(runs, "2026-03-15T06:45:00Z")
+    runs.server.add_pipeline("support", "chat", even_day("2026-03-15T00:00:00Z", 48))
+    assert run_all(runs, "2026-03-15T12:45:00Z")[14] in {"sealed", "settled"}
+    assert not runs.manifests()[-1].ended
+    runs.server.remove_pipeline("support", "chat")
+    run_all(runs, "2026-03-16T00:45:00Z")
+    assert archived_sources(runs.store, "support") == [SOURCE]
+    run_all(runs, "2026-03-17T00:45:00Z")
+    assert archived_sources(runs.store, "support") == []
+    assert runs.manifests(date(2026, 3, 16))[-1].ended_at == "2026-03-16T00:45:00Z"
+    assert verified(runs, "2026-03-20T00:00:00Z") == {15: "gap", 16: "gap"}
+
+
+def test_a_pipeline_that_vanished_during_a_long_outage_is_closed(runs: Runs):
+    run_all(runs, "2026-03-12T06:45:00Z")
+    runs.server.remove_pipeline("support", "chat")
+    assert archived_sources(runs.store, "support") == [SOURCE]
+    assert run_all(runs, "2026-03-18T06:45:00Z") == dict.fromkeys(range(12, 18), "gap")
+    assert archived_sources(runs.store, "support") == [SOURCE]
+    assert run_all(runs, "2026-03-19T06:45:00Z") == {17: "gap", 18: "gap"}
+    assert archived_sources(runs.store, "support") == []
+
+
+def test_a_pipeline_found_gone_while_the_day_goes_on_is_closed_when_it_is_over(runs: Runs):
+    run_all(runs, "2026-03-15T00:45:00Z")
+    runs.server.remove_pipeline("support", "chat")
+    assert runs.at("2026-03-15T12:00:00Z", date(2026, 3, 15)).status == "open"
+    assert archived_sources(runs.store, "support") == [SOURCE]
+    run_all(runs, "2026-03-16T00:45:00Z")
+    assert runs.manifests(date(2026, 3, 15))[-1].closes
+    assert archived_sources(runs.store, "support") == []
+
+
+def test_a_pipeline_that_was_gone_for_a_moment_is_read_as_soon_as_it_is_back(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.remove_pipeline("support", "chat")
+    assert runs.at("2026-03-15T00:45:00Z").status == "gap"
+    assert runs.cost("2026-03-15T06:45:00Z")[1:] == (0, 0)
+    runs.server.add_pipeline("support", "chat", even_day("2026-03-14T00:00:00Z", 48))
+    assert run_all(runs, "2026-03-15T07:45:00Z")[14] == "sealed"
+    runs.assert_whole()
+    assert not runs.manifests()[-1].ended
 
 
 def test_a_vanished_pipeline_whose_logs_are_still_shown_is_archived_whole_and_closed(runs: Runs):

@@ -19,7 +19,7 @@ from prefect_deepset.api.errors import (
 )
 from prefect_deepset.api.parallel import Unread
 from prefect_deepset.api.times import SECOND, Span, day_span, format_instant
-from prefect_deepset.archive.gaps import NO_FAULT, Hole, gap_of, holes_of, whole_since
+from prefect_deepset.archive.gaps import Hole, gap_of, holes_of, whole_since
 from prefect_deepset.archive.manifest import Gap, Manifest, Source, Status, TimeSpan
 from prefect_deepset.archive.spans import join_spans, subtract_spans
 
@@ -36,7 +36,7 @@ def part(first: float, last: float) -> Span:
 
 
 def holes(covered: list[Span], latest: Manifest | None = None, **changes) -> list[Hole]:
-    values = {"ties": [], "unread": [], "now": NEXT_MORNING, "gone": False, "first": lambda: False, **changes}
+    values = {"ties": [], "unread": [], "now": NEXT_MORNING, "gone": False, "began": lambda: 0.0, **changes}
     return holes_of(DAY_SPAN, covered, latest=latest, **values)
 
 
@@ -69,9 +69,8 @@ def test_what_left_retention_is_cut_off_from_what_is_still_shown():
 
 def test_only_the_first_day_of_an_archive_has_gaps_that_are_nobodys_fault():
     now = seconds("2026-03-16T06:00:00Z")
-    for first, reason in ((True, "before-first-run"), (False, "retention")):
-        assert holes([part(6 + 1 / 6, 24)], now=now, first=lambda first=first: first) == [Hole(part(0, 6 + 1 / 6), reason)]
-        assert (reason in NO_FAULT) == first
+    for began, reason in ((None, "before-first-run"), (now - 60, "before-first-run"), (now - 86_400, "retention")):
+        assert holes([part(6 + 1 / 6, 24)], now=now, began=lambda began=began: began) == [Hole(part(0, 6 + 1 / 6), reason)]
 
 
 def test_gaps_of_an_earlier_revision_stay_with_their_reason_until_they_are_read():
@@ -95,7 +94,7 @@ def test_a_tie_is_a_hole_of_whole_seconds_even_where_everything_was_read():
 
 
 def test_a_gap_is_written_as_times():
-    gap = gap_of(Hole(part(1, 2), "cursor"), format_instant)
+    gap = gap_of(Hole(part(1, 2), "cursor"))
     assert (gap.start, gap.end, gap.reason) == ("2026-03-14T01:00:00Z", "2026-03-14T02:00:00Z", "cursor")
 
 
@@ -103,16 +102,16 @@ instants = st.integers(DAY_SPAN.start // 1000, DAY_SPAN.end // 1000).map(lambda 
 spans = st.lists(st.tuples(instants, instants).map(lambda pair: Span(*sorted(pair))), max_size=4)
 
 
-@given(covered=spans, ties=spans, unread=spans, known=spans, gone=st.booleans(), first=st.booleans(),
+@given(covered=spans, ties=spans, unread=spans, known=spans, gone=st.booleans(), began=st.none() | st.floats(0.1, 80),
        status=st.sampled_from([None, "open", "sealed", "gap"]), hours=st.floats(0.1, 80))
 def test_holes_are_disjoint_ordered_whole_seconds_and_all_that_was_not_proven(
-    covered, ties, unread, known, gone, first, status, hours
+    covered, ties, unread, known, gone, began, status, hours
 ):
     now = DAY_SPAN.start / SECOND + hours * 3600
     known = join_spans(Span(span.start // SECOND * SECOND, span.end // SECOND * SECOND) for span in known)
     before = manifest(status, [(span, "gateway-timeout") for span in known]) if status else None
     found = holes(covered, before, ties=ties, unread=[Unread(span, GatewayTimeoutError("x")) for span in unread], now=now,
-                  gone=gone, first=lambda: first)
+                  gone=gone, began=lambda: None if began is None else DAY_SPAN.start / SECOND + began * 3600)
     for hole in found:
         assert DAY_SPAN.start <= hole.span.start < hole.span.end <= DAY_SPAN.end
         assert hole.span.start % SECOND == hole.span.end % SECOND == 0

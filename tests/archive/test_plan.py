@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.api.times import SECOND, Span, day_span
-from prefect_deepset.archive.manifest import Status
-from prefect_deepset.archive.plan import SECOND_READ_AFTER, archived_sources, by_urgency, days_due, decide, to_mend
+from prefect_deepset.archive.keys import manifest_key, part_key
+from prefect_deepset.archive.manifest import Status, sha256_hex
+from prefect_deepset.archive.plan import SECOND_READ_AFTER, Decision, archived_sources, by_urgency, days_due, decide, to_mend
 from prefect_deepset.archive.spans import join_spans
 
 from ..servers.ministack import S3Handle
@@ -38,10 +39,11 @@ def test_a_day_read_whole_is_read_again_only_when_it_is_due_and_still_shown_from
     before = manifest(status, [], read_at="2026-03-15T01:00:00Z").model_copy(update={"ended": ended})
     now = seconds("2026-03-15T01:00:00Z") + after
     still_shown = now <= DAY_SPAN.start / SECOND + 48 * 3600 - 600
-    due = status == "sealed" and not ended and after >= SECOND_READ_AFTER and still_shown
+    due = status == "sealed" and after >= SECOND_READ_AFTER and still_shown
     decision = decide(before, DAY, now)
     assert decision.kind == ("whole" if due else "nothing")
     assert decision.spans == ([DAY_SPAN] if due else [])
+    assert decision.if_back == (due and ended)
     assert decide(before, DAY, now, reread=True).spans == [DAY_SPAN]
 
 
@@ -110,11 +112,67 @@ def test_days_after_the_end_are_not_missed_and_shown_ones_are_looked_at(archive:
     archive.add(6, "settled")
     archive.add(5, "gap", ended=True)
     assert archive.due("2026-03-15T12:00:00Z") == [1, 0]
-    assert archived_sources(archive.store, SOURCE.workspace, DAY - timedelta(days=7)) == []
+    assert archived_sources(archive.store, SOURCE.workspace) == []
 
 
-def test_sources_are_remembered_by_their_newest_day(archive: Archive):
-    archive.add(3, "settled")
-    assert archived_sources(archive.store, SOURCE.workspace, DAY - timedelta(days=3)) == [SOURCE]
-    assert archived_sources(archive.store, SOURCE.workspace, DAY - timedelta(days=2)) == []
+def test_the_day_in_which_a_pipeline_was_found_to_be_gone_is_the_last_one_to_be_read(archive: Archive):
+    archive.add(6, "settled")
+    archive.add(5, "sealed", ended=True, ended_at="2026-03-10T06:45:00Z")
+    assert archive.due("2026-03-15T12:00:00Z") == [4, 1, 0]
+    assert archived_sources(archive.store, SOURCE.workspace) == [SOURCE]
+    archive.add(4, "gap", ended=True, ended_at="2026-03-10T06:45:00Z")
+    assert archive.due("2026-03-15T12:00:00Z") == [1, 0]
+    assert archived_sources(archive.store, SOURCE.workspace) == []
+
+
+def test_a_source_is_remembered_until_it_is_closed_however_long_ago_it_was_archived(archive: Archive):
+    archive.add(300, "settled")
+    assert archived_sources(archive.store, SOURCE.workspace) == [SOURCE]
+    assert archived_sources(archive.store, SOURCE.workspace, [SOURCE.name]) == []
+
+
+def test_a_source_that_ended_on_a_day_that_was_not_over_is_not_closed(archive: Archive):
+    archive.add(0, "open", ended=True, ended_at="2026-03-14T12:00:00Z")
+    assert archived_sources(archive.store, SOURCE.workspace) == [SOURCE]
+    assert archive.due("2026-03-15T00:45:00Z") == [1, 0]
+
+
+def test_a_damaged_manifest_makes_its_own_day_due_and_hides_no_other(archive: Archive):
+    for back in (5, 2, 1, 0):
+        archive.add(back, "settled")
+    for back in (5, 1):
+        key = manifest_key("logs", SOURCE, DAY - timedelta(days=back), 2)
+        archive.store.create(key, b"{}", sha256=sha256_hex(b"{}"), size=2, content_type="application/json")
+    assert archive.due("2026-03-15T12:00:00Z") == [4, 3, 1]
+    assert archive.due("2026-03-16T12:00:00Z") == [4, 3, 1, -1]
+
+
+def test_a_source_whose_newest_manifest_is_damaged_is_remembered_and_hides_no_other(archive: Archive):
+    other = SOURCE._replace(name="other")
+    put_day(archive.store, other, DAY, [[]], status="settled")
+    archive.add(0, "settled")
+    archive.store.create(manifest_key("logs", SOURCE, DAY, 2), b"{}", sha256=sha256_hex(b"{}"), size=2, content_type="")
+    assert archived_sources(archive.store, SOURCE.workspace) == [SOURCE, other]
+
+
+def test_a_part_without_a_manifest_makes_its_day_due_for_as_long_as_it_takes(archive: Archive):
+    archive.add(2, "settled")
+    archive.add(0, "settled")
+    for back, number in ((30, 1), (2, 1), (0, 3)):
+        key = part_key("logs", "jsonl", SOURCE, DAY - timedelta(days=back), number, "gzip")
+        archive.store.create(key, b"x", sha256=sha256_hex(b"x"), size=1, content_type="")
+    assert archive.due("2026-03-15T12:00:00Z") == [30, 2, 1]
+
+
+def test_what_a_gone_pipeline_left_unread_is_due_while_it_would_be_shown_and_only_if_it_is_back():
+    gone = manifest("gap", [(part(0, 2), "retention"), (part(5, 24), "pipeline-gone")]).model_copy(update={"ended": True})
+    assert decide(gone, DAY, END + 3600) == Decision("mend", [part(5, 24)], if_back=True)
+    assert decide(gone, DAY, END + 48 * 3600).kind == "nothing"
+    sealed = manifest("sealed", []).model_copy(update={"ended": True})
+    assert decide(sealed, DAY, END + 8 * 3600).if_back
+
+
+def test_reading_again_now_is_not_answered_with_what_was_read_long_before():
+    now = END + 20 * 3600
+    assert decide(manifest("sealed", []), DAY, now, reread=True).due_since == pytest.approx(now - 3.5 * 3600)
 

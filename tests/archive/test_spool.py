@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from prefect_deepset.api.rows import Row, decode_row
 from prefect_deepset.api.times import SECOND, Span, day_span, format_instant
 from prefect_deepset.api.walk import Increment
+from prefect_deepset.archive.day import ArchiveOptions
 from prefect_deepset.archive.errors import DiskFullError, SpoolError
 from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.archive.spans import join_spans, subtract_spans
@@ -26,6 +27,7 @@ from prefect_deepset.archive.spool import Spool, SpoolKey
 from prefect_deepset.archive.spool_folder import default_root
 from prefect_deepset.archive.spool_index import Purpose
 from prefect_deepset.testing import Fault, even_day
+from pydantic import SecretStr
 
 from ..servers.ministack import S3Handle
 from .day_runs import DAY, Runs, runs_at
@@ -244,12 +246,33 @@ def test_what_dead_runs_left_goes_after_a_week_and_nothing_else(filled: Path):
 
 def test_redacted_rows_are_all_that_reaches_the_disk(tmp_path: Path):
     policy = RedactionPolicy(patterns=["email"])
+    fields = {"log_id": "r", "logged_at": format_instant(SPAN.start), "level": "error", "origin": "o",
+              "message": "ann@example.org", "exceptions": [{"type": "UnknownUser ann@example.org",
+                                                            "trace": [{"name": "ann@example.org", "line_number": 3}]}]}
+    secret = decode_row(json.dumps(fields).encode())
     with opened(tmp_path, redaction=policy) as spool:
-        secret = log_row(SPAN.start)
-        secret.raw = secret.raw.replace(b'"message": ""', b'"message": "ann@example.org"')
         spool.add(Increment([secret], SPAN.start, SPAN.end, SPAN.end / SECOND))
         spool.flush()
+        spool.add_loose([secret])
         assert b"ann@" not in b"".join(row.raw for row in rows_in(spool))
+        assert list(spool.slices[0].counts.exceptions) == ["UnknownUser [redacted:email]\x00[redacted:email]:3"]
+    assert b"ann@" not in b"".join(path.read_bytes() for path in spool.folder.iterdir())
+
+
+def test_rows_hashed_with_another_salt_are_not_used_again(runs: Runs):
+    def policy(salt: str) -> ArchiveOptions:
+        return ArchiveOptions(redaction=RedactionPolicy(hash_fields=["user_id"], salt=SecretStr(salt)))
+
+    broken = Fault(500, b"{}")
+    runs.server.on_request = lambda r: broken if r.route == "logs" and r.params["after"] < "2026-03-14T12" else None
+    pages = []
+    for salt in ("old", "new", "new"):
+        runs.server.reset()
+        with pytest.raises(Exception, match="500"):
+            runs.archive(max_concurrency=1, commit_partial=False, options=policy(salt))
+        pages.append(runs.pages())
+    assert pages[1] == pages[0] >= 8
+    assert pages[2] <= 2
 
 
 def test_the_place_can_be_named_and_is_the_users_cache_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -110,7 +110,7 @@ def test_several_damages_are_all_found(bucket: Bucket):
 
 def test_a_part_and_its_manifest_that_both_changed_are_both_named(bucket: Bucket):
     flip(bucket, LONE_PART)
-    bucket.edit(LONE, span__start="x")
+    bucket.edit(LONE, span__start="2026-03-17T12:00:00Z")
     day = verify_day(bucket.store, PIPELINE, FOURTH_DAY)
     assert (day.parts_valid, day.parts, day.rows) == (0, 1, 0)
 
@@ -204,6 +204,16 @@ def test_a_signed_revision_vouches_for_what_it_was_built_on(s3: S3Handle):
     second = Manifest.from_bytes(bucket[manifest(2)], "")
     bucket[manifest(2)] = sign(second, KEY).to_bytes()
     assert bucket.found(end=DAY, signing_key=KEY) == []
+
+
+def test_a_policy_that_a_part_did_not_go_through_is_found(bucket: Bucket):
+    bucket.edit(manifest(2), redaction="a policy")
+    assert bucket.found(end=DAY) == [(MODIFIED, manifest(2))]
+
+
+def test_a_part_said_to_have_been_redacted_since_is_found(bucket: Bucket):
+    bucket.edit(manifest(3), files__0__redaction="a policy")
+    assert bucket.found(end=DAY) == [(MODIFIED, manifest(3))]
 
 
 def test_zstd_parts_in_several_frames_are_read(s3: S3Handle):

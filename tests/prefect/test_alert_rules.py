@@ -6,15 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prefect import get_client
 from prefect.blocks.core import Block
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from prefect_deepset.alerts.rules import ErrorCount, RuleSet
+from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.blocks import AlertRules, DeepsetCredentials, LogArchive
-from prefect_deepset.flows import archive_daily_logs
-from prefect_deepset.testing import FakeDeepset, row
+from prefect_deepset.flows import archive_daily_logs, try_alert_rules
+from prefect_deepset.testing import FakeDeepset, even_day, row
 from pydantic import ValidationError
 
+from ..servers.ministack import S3Handle
 from .conftest import all_events
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
@@ -83,3 +87,32 @@ def test_the_flow_judges_by_the_rules_instead_of_the_threshold(deepset: FakeDeep
     crossed = all_events(EventFilter(event=EventNameFilter(name=["deepset.logs.error-threshold.crossed"])))
     assert [(event["resource"]["pipeline"], event["resource"]["rule"]) for event in crossed
             if event["resource"]["workspace"] == "rules"] == [("vip", "vip")]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_rules_are_tried_on_archived_days_and_tell_nobody(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                          archive: LogArchive, s3: S3Handle, caplog: pytest.LogCaptureFixture):
+    start = f"{YESTERDAY}T00:00:00Z"
+    deepset.add_pipeline("w", "bad", even_day(start, 30, kinds=[("error", "o")]))
+    deepset.add_pipeline("w", "calm", even_day(start, 30, kinds=[("info", "o")]))
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY, error_threshold=None)
+    before, _ = s3.keys(archive.bucket), deepset.reset()
+    tried = try_alert_rules(archive, AlertRules(error_count=20), "w", days=7)
+    assert [(one.source.name, one.rule, one.fired, one.days) for one in tried] == [
+        ("bad", "error-threshold", [str(YESTERDAY)], 1), ("calm", "error-threshold", [], 1)]
+    assert f"bad: error-threshold would have fired on 1 of the last 1 day (1 message): {YESTERDAY}." in caplog.text
+    assert s3.keys(archive.bucket) == before
+    assert deepset.counters["requests"] == 0
+    with get_client(sync_client=True) as client:
+        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["deepset-rules-tried-w"]))
+        [artifact] = client.read_artifacts(artifact_filter=wanted)
+    assert f"| bad | error-threshold | 1 | 1 | 0 | 1 | {YESTERDAY} |" in str(artifact.data)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_what_cannot_be_tried_is_said(archive: LogArchive):
+    with pytest.raises(InvalidInputError, match="No day of 'ghost' is archived"):
+        try_alert_rules(archive, AlertRules(), "w", ["ghost"])
+    with pytest.raises(InvalidInputError, match="at least 1"):
+        try_alert_rules(archive, AlertRules(), "w", days=0)
+    assert try_alert_rules(archive, AlertRules(), "w") == []

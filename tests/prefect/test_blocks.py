@@ -62,6 +62,12 @@ def test_a_good_key_is_not_shown_when_another_field_is_wrong(wrong: dict[str, ob
     assert CANARY not in f"{caught.value} {caught.value.errors()}"
 
 
+def test_the_key_in_the_field_of_the_url_is_refused_without_being_shown():
+    with pytest.raises(ValidationError, match="looks like an API key") as caught:
+        DeepsetCredentials(api_key=CANARY, base_url=f"api_eyJ{CANARY}")
+    assert CANARY.lower() not in f"{caught.value} {caught.value!r}".lower()
+
+
 def test_plain_http_is_refused_except_for_this_machine():
     with pytest.raises(ValidationError, match="unencrypted"):
         DeepsetCredentials(api_key=CANARY, base_url="http://api.us.deepset.ai")

@@ -47,7 +47,8 @@ def test_more_rows_than_the_cap_are_an_error_and_not_a_cut(deepset: FakeDeepset,
         reading(fetch_logs)(credentials, "w", "chat", START, END, max_rows=249)
 
 
-@pytest.mark.parametrize("wrong", [{"start": START.replace(tzinfo=None)}, {"start": END}, {"max_rows": 0}, {"levels": [""]}])
+@pytest.mark.parametrize("wrong", [{"start": START.replace(tzinfo=None)}, {"start": END}, {"max_rows": 0}, {"max_rows": "5"},
+                                   {"max_rows": None}, {"max_rows": 2.5}, {"levels": [""]}, {"levels": [None]}])
 def test_bad_input_is_refused_before_anything_is_asked(deepset: FakeDeepset, credentials: DeepsetCredentials,
                                                        wrong: dict[str, Any]):
     deepset.add_pipeline("w", "chat", even_day(f"{YESTERDAY}T00:00:00Z", 10))

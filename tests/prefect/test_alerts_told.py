@@ -1,0 +1,122 @@
+"""What is told over several runs: when a channel, the bucket, a manifest or deepset itself failed in one of them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from prefect_deepset.api.errors import ArchiveError, AuthenticationError
+from prefect_deepset.blocks import AlertRules, DeepsetCredentials, LogArchive
+from prefect_deepset.flows import archive_daily_logs, backfill_logs
+from prefect_deepset.tasks.archive import archive_day
+from prefect_deepset.tasks.notify import send_alert
+from prefect_deepset.testing import FakeDeepset, even_day, row
+from pydantic import SecretStr
+
+from ..servers.ministack import S3Handle
+from .conftest import Receiver, make_archive
+from .test_archive_daily import report_of
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+BEFORE = YESTERDAY - timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Task retries follow each other at once."""
+    monkeypatch.setattr(send_alert, "retry_delay_seconds", [0, 0, 0])
+
+
+def errors(count: int) -> list[Any]:
+    return [row(f"{YESTERDAY}T12:00:{n % 60:02d}.{n:06d}Z", level="ERROR") for n in range(count)]
+
+
+def outlive_the_leases(s3: S3Handle, bucket: str) -> None:
+    """As if twenty minutes had gone by since all that was claimed."""
+    earlier = (datetime.now(UTC) - timedelta(minutes=20)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    for key in s3.keys(bucket, "alerts/workspace="):
+        claim = {**json.loads(s3.read(bucket, key)), "at": earlier}
+        s3.client().put_object(Bucket=bucket, Key=key, Body=json.dumps(claim).encode())
+
+
+def subjects(receiver: Receiver) -> list[str]:
+    told, receiver.received = receiver.received, []
+    return [message["subject"].removeprefix("[deepset] ") for message in told]
+
+
+def test_a_message_not_sent_waits_for_a_run_with_a_channel(s3: S3Handle, deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                          archive: LogArchive, notify: str, receiver: Receiver):
+    deepset.add_pipeline("w", "bad", errors(5))
+    receiver.status = 503
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY, error_threshold=5, notify=notify)
+    assert len(subjects(receiver)) == 4
+    receiver.status = 200
+    outlive_the_leases(s3, archive.bucket)
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY, error_threshold=5, notify=None)
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY, error_threshold=5, notify=notify)
+    assert "Told late" in receiver.received[0]["body"]
+    assert subjects(receiver) == [f"FIRING: w / bad, {YESTERDAY}"]
+
+
+def test_an_alert_that_could_not_be_claimed_is_told_by_a_run_that_considers_other_days(
+        s3: S3Handle, deepset: FakeDeepset, credentials: DeepsetCredentials, archive: LogArchive, notify: str,
+        receiver: Receiver):
+    deepset.add_pipeline("w", "bad", errors(5))
+    allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    denied = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::*/alerts/*"}
+    mute = make_archive(s3, archive.bucket, key=s3.user({"Version": "2012-10-17", "Statement": [allowed, denied]}))
+    archive_daily_logs(credentials, mute, "w", day=YESTERDAY, error_threshold=5, notify=notify)
+    assert subjects(receiver) == []
+    archive_daily_logs(credentials, archive, "w", day=BEFORE, error_threshold=5, notify=notify)
+    assert subjects(receiver) == [f"FIRING: w / bad, {YESTERDAY}"]
+
+
+def test_a_manifest_that_cannot_be_read_stops_no_other_pipeline(s3: S3Handle, deepset: FakeDeepset, archive: LogArchive,
+                                                               credentials: DeepsetCredentials, notify: str,
+                                                               receiver: Receiver):
+    deepset.add_pipeline("w", "broken", even_day(f"{YESTERDAY}T00:00:00Z", 10))
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY)
+    [manifest] = s3.keys(archive.bucket, "manifests/workspace=w/pipeline=broken/")
+    s3.client().put_object(Bucket=archive.bucket, Key=manifest, Body=b"{not json")
+    deepset.add_pipeline("w", "good", errors(5))
+    for names in (None, ["good"]):
+        state = archive_daily_logs(credentials, archive, "w", names, error_threshold=5, notify=notify, return_state=True)
+        if names is None:
+            with pytest.raises(ArchiveError, match=r"\[broken"):
+                state.result()
+            assert "broken" in report_of(state)
+        else:
+            assert {found.source.pipeline for found in state.result()} == {"good"}
+    assert subjects(receiver) == [f"FIRING: w / good, {YESTERDAY}"]
+
+
+def test_a_key_that_is_no_longer_taken_is_told_before_logs_are_lost(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                                    archive: LogArchive, notify: str, receiver: Receiver):
+    deepset.add_pipeline("w", "chat", [])
+    long_ago = BEFORE - timedelta(days=1)
+    archive_day(credentials, archive, "w", "chat", long_ago)
+    expired = DeepsetCredentials(api_key=SecretStr("api_canary-expired"), base_url=deepset.url)
+    state = archive_daily_logs(expired, archive, "w", notify=notify, return_state=True)
+    with pytest.raises(AuthenticationError):
+        state.result()
+    assert subjects(receiver) == [f"INCOMPLETE: w / chat, {BEFORE}"]
+    assert "workspace w failed" in report_of(state)
+    assert "canary" not in report_of(state)
+
+
+def test_a_backfill_without_rules_does_not_judge_by_a_threshold_of_its_own(deepset: FakeDeepset, archive: LogArchive,
+                                                                          credentials: DeepsetCredentials, notify: str,
+                                                                          receiver: Receiver):
+    deepset.add_pipeline("w", "chat", errors(150))
+    rules = AlertRules(error_count=500)
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY, notify=notify, rules=rules)
+    backfill_logs(credentials, archive, "w", YESTERDAY, YESTERDAY, select="all", notify=notify)
+    backfill_logs(credentials, archive, "w", YESTERDAY, YESTERDAY, select="all", notify=notify, rules=rules)
+    assert subjects(receiver) == []
+    backfill_logs(credentials, archive, "w", YESTERDAY, YESTERDAY, select="all", notify=notify,
+                  rules=AlertRules(error_count=100))
+    assert subjects(receiver) == [f"FIRING: w / chat, {YESTERDAY}"]
