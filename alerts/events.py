@@ -54,7 +54,7 @@ class _Payload(BaseModel):
     dt: str
     """The UTC day, YYYY-MM-DD."""
     status: str = ""
-    """The manifest's: open, sealed, settled or gap; empty where the day has no manifest yet."""
+    """The manifest's: open, sealed, settled or gap; empty where the day has no manifest yet; `window` of the last minutes."""
     revision: int = 0
     """0 where the day has no manifest yet."""
     bucket: str = ""

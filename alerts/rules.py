@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -226,6 +227,8 @@ class Rules(Protocol):
 
 
 _COMPLETENESS = Completeness()
+_RESERVED = re.compile(r"completeness|watch-errors(-\d+m.*)?")
+"""Two rules of one name would share a series of alerts: see `Completeness`, and `window_rule_name` in `window`."""
 
 
 class RuleSet(BaseModel):
@@ -238,6 +241,8 @@ class RuleSet(BaseModel):
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
         names = [rule.name for rule in self.rules]
+        for name in filter(_RESERVED.fullmatch, names):
+            raise ValueError(f"a rule is named {name!r}, which is kept for alerts of another kind: give it another name")
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"two rules are named {doubled[0]!r}: give each a name of its own")

@@ -24,8 +24,10 @@ def transition_events(transition: Transition, key: str, bucket: str = "") -> lis
         bucket: for the payload.
     """
     source, state = transition.source, transition.state
+    # The last minutes are no archived day: what starts on a sealed one must not start on them.
+    status = "window" if transition.rule_kind == "error_window" else transition.status
     place = {"host": source.host, "workspace": source.workspace, "pipeline": source.pipeline, "kind": source.kind,
-             "dt": transition.dt, "status": transition.status, "bucket": bucket, "manifest_key": transition.manifest_key}
+             "dt": transition.dt, "status": status, "bucket": bucket, "manifest_key": transition.manifest_key}
     events: list[Event] = []
     if state is State.FIRING and not transition.tells_of_gap:
         name = CROSSED

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
-from .connection import Connection
+from .connection import READ_TIMEOUT, Connection
 from .credentials import Secret
 from .errors import (
     ApiError,
@@ -62,6 +62,7 @@ class DeepsetClient:
         clock: seconds since 1970 by this machine.
         sleep: pauses between the tries of `logs` and `rows`.
         gate: entered around every request, such as a rate limit that others share. Not together with a `Budget` that has one.
+        read_timeout: seconds without a byte after which a request is given up. The platform itself gives up at about 180.
 
     Raises:
         InvalidInputError: a key or URL that cannot be used. Nothing was asked.
@@ -69,12 +70,12 @@ class DeepsetClient:
 
     def __init__(self, api_key: str | Secret, base_url: str = DEFAULT_BASE_URL, *, transport: httpx.BaseTransport | None = None,
                  max_connections: int = 32, clock: Callable[[], float] = time.time,
-                 sleep: Callable[[float], None] = time.sleep,
+                 sleep: Callable[[float], None] = time.sleep, read_timeout: float = READ_TIMEOUT,
                  gate: Callable[[], AbstractContextManager[object]] | None = None) -> None:
         self._clock = clock
         self._sleep = sleep
         self._connection = Connection(api_key, base_url, transport=transport, max_connections=max_connections, clock=clock,
-                                      gate=gate)
+                                      read_timeout=read_timeout, gate=gate)
 
     def __repr__(self) -> str:
         return f"DeepsetClient({self.host!r})"

@@ -32,7 +32,6 @@ _MAX_REDIRECTS = 5
 _KEY_LENGTH = 8
 """A shorter text is no key that anybody has; it may well be part of an address."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_TIMEOUT = httpx.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT, write=READ_TIMEOUT, pool=READ_TIMEOUT).as_dict()
 _ERROR_BODY = 64 * 1024
 
 
@@ -58,6 +57,7 @@ class Connection:
         transport: what carries the requests instead of the network.
         max_connections: how many requests for JSON can be under way at once; a further one waits.
         clock: seconds since 1970 by this machine.
+        read_timeout: seconds without a byte after which a request is given up.
         gate: entered around every request, such as a rate limit that others share; None for none.
 
     Raises:
@@ -65,7 +65,7 @@ class Connection:
     """
 
     def __init__(self, api_key: str | Secret, base_url: str, *, transport: httpx.BaseTransport | None = None,
-                 max_connections: int = 32, clock: Callable[[], float] = time.time,
+                 max_connections: int = 32, clock: Callable[[], float] = time.time, read_timeout: float = READ_TIMEOUT,
                  gate: Callable[[], AbstractContextManager[object]] | None = None) -> None:
         if max_connections < 1:
             raise InvalidInputError(f"`max_connections` is {max_connections}.", "Give at least 1.")
@@ -79,6 +79,8 @@ class Connection:
         self._expiry: Final = expiry(key)
         self._clock: Final = clock
         self._gate: Final = gate or nullcontext
+        self._read_timeout: Final = read_timeout
+        self._timeout: Final = httpx.Timeout(read_timeout, connect=CONNECT_TIMEOUT).as_dict()
         self._json: Final = _headers(key, "application/json")
         self._csv: Final = _headers(key, "text/csv")
         self._transport: Final = transport if transport is not None else _make_transport(self.url)
@@ -156,7 +158,7 @@ class Connection:
 
     def _send(self, url: str, headers: httpx.Headers, where: Callable[[], str]) -> httpx.Response:
         try:
-            request = httpx.Request("GET", url, headers=headers, extensions={"timeout": _TIMEOUT})
+            request = httpx.Request("GET", url, headers=headers, extensions={"timeout": self._timeout})
         except httpx.InvalidURL as error:
             raise InvalidInputError(f"No URL can be made of this request: {self.redact(str(error))}.",
                                     "Shorten the filter or the names.", where()) from error
@@ -221,7 +223,7 @@ class Connection:
     def _transport_error(self, error: httpx.HTTPError, where: Callable[[], str]) -> ApiError:
         host = self.url.host
         if isinstance(error, httpx.ReadTimeout):
-            return ReadTimeoutError(f"{host} took the request and was silent for {READ_TIMEOUT:.0f} seconds.",
+            return ReadTimeoutError(f"{host} took the request and was silent for {self._read_timeout:.0f} seconds.",
                                     "It is worth asking again, for fewer rows.", where())
         if isinstance(error, httpx.DecodingError):
             return ResponseError(f"The answer of {host} is not compressed as it says.", "It is worth asking again.", where())

@@ -11,6 +11,7 @@ from prefect.blocks.abstract import CredentialsBlock
 from pydantic import ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
 
 from ..api.client import DeepsetClient
+from ..api.connection import READ_TIMEOUT
 from ..api.credentials import clean_key, expiry
 from ..api.urls import DEFAULT_BASE_URL, parse_base_url
 
@@ -81,13 +82,15 @@ class DeepsetCredentials(CredentialsBlock):
         parse_base_url(value)
         return value.strip()
 
-    def get_client(self, gate: Callable[[], AbstractContextManager[object]] | None = None) -> DeepsetClient:
+    def get_client(self, read_timeout: float = READ_TIMEOUT,
+                   gate: Callable[[], AbstractContextManager[object]] | None = None) -> DeepsetClient:
         """A new client; use it as a context manager. It is thread-safe, and never a field: it does not pickle.
 
         Args:
+            read_timeout: seconds without a byte after which a request is given up.
             gate: entered around every request. The tasks give one that waits for the limit above.
         """
-        return DeepsetClient(self.api_key, self.base_url, gate=gate)
+        return DeepsetClient(self.api_key, self.base_url, read_timeout=read_timeout, gate=gate)
 
     def expires_at(self) -> datetime | None:
         """When the key expires (UTC), or None where the key does not say."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from prefect import task
@@ -40,7 +41,8 @@ class Told(NamedTuple):
 
 @task(task_run_name="tell-alerts-{workspace}", **RETRIED)
 def tell_alerts(archive: LogArchive, workspace: str, sources: list[LogSource], manifests: list[Manifest],
-                rules: RuleSet | WatchRules, notify: str | None = None, run_url: str | None = None) -> Told:
+                rules: RuleSet | WatchRules, notify: str | None = None, run_url: str | None = None,
+                samples: Mapping[str, str] | None = None) -> Told:
     """Judges days, claims what changed, emits the events and sends one message. Asks deepset nothing.
 
     Each change is told once, whoever runs: see `alerts.state`. The last archived days of each source are judged too, so that
@@ -55,6 +57,7 @@ def tell_alerts(archive: LogArchive, workspace: str, sources: list[LogSource], m
         rules: what to judge by.
         notify: the slug of a notification block; None for events alone.
         run_url: the run's page, for the message.
+        samples: `log_id` → message of rows that are at hand; others are looked up in the archive.
 
     Raises:
         ArchiveError, AlertError: the alerts cannot be read or written.
@@ -67,7 +70,8 @@ def tell_alerts(archive: LogArchive, workspace: str, sources: list[LogSource], m
                   else look_back(store, sources, manifests, rules.history_days))
     claimed = claim_transitions(ledger, rules, manifests, background.manifests, now=time.time(),
                                 check_age=isinstance(rules, RuleSet),
-                                sample_of=lambda manifest, log_id: _message_of(store, manifest, log_id))
+                                sample_of=lambda manifest, log_id: (samples or {}).get(log_id)
+                                or _message_of(store, manifest, log_id))
     silent = ledger.unemitted(time.time())
     taken = pending_transitions(ledger, now=time.time()) if notify else []
     for transition in [*claimed, *taken]:

@@ -5,28 +5,35 @@ from __future__ import annotations
 import pytest
 from prefect_deepset.alerts.ledger import Ledger
 from prefect_deepset.alerts.messages import compose
-from prefect_deepset.alerts.rules import RuleSet
+from prefect_deepset.alerts.rules import ErrorCount, ErrorRatio, RuleSet
 from prefect_deepset.alerts.state import claim_transitions
-from prefect_deepset.alerts.window import WatchRules, window_manifest
+from prefect_deepset.alerts.transition_events import transition_events
+from prefect_deepset.alerts.window import WatchRules, WindowRows
 from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.api.rows import Row
+from prefect_deepset.api.sources import LogSource
 from prefect_deepset.api.times import SECOND, Span
 from prefect_deepset.archive.manifest import Manifest, Source
 
-from .days import MemoryStore, archived, clock
+from .days import MemoryStore, archived, clock, name_of
 
 SOURCE = Source(host="127.0.0.1:1", workspace="default", pipeline="chat")
-WATCH = WatchRules.from_threshold(20)
+WATCH = WatchRules.of(RuleSet.from_threshold(20), 15)
 
 
-def window(hour: float, errors: int, *, whole: bool = True) -> Manifest:
+MESSAGE = b'{"message":"No answer for jane.doe@example.com"}'
+
+
+def window(hour: float, errors: int, *, whole: bool = True, minutes: int = 15, level: str = "ERROR") -> Manifest:
     end = int(clock(2, hour)) * SECOND
-    rows = [Row(end - 1, f"id-{index}", "ERROR", "querypipeline", b"{}", (("ValueError", "app:1"),)) for index in range(errors)]
-    return window_manifest(SOURCE, Span(end - 900 * SECOND, end), rows, read_at=end, whole=whole)
+    rows = WindowRows(Span(end - minutes * 60 * SECOND, end))
+    for index in range(errors):
+        rows.add(Row(end - 1 - index, f"id-{index}", level, "querypipeline", MESSAGE, (("ValueError", "app:1"),)))
+    return rows.manifest(SOURCE, read_at=end, whole=whole)
 
 
-def watch(store: MemoryStore, manifest: Manifest, hour: float) -> list[str]:
-    claimed = claim_transitions(Ledger(store, "default"), WATCH, [manifest], now=clock(2, hour), check_age=False)
+def watch(store: MemoryStore, manifest: Manifest, hour: float, rules: WatchRules = WATCH) -> list[str]:
+    claimed = claim_transitions(Ledger(store, "default"), rules, [manifest], now=clock(2, hour), check_age=False)
     return [str(one.state) for one in claimed]
 
 
@@ -61,6 +68,51 @@ def test_the_message_of_a_watch_names_the_minutes():
     assert "Archive:" not in body
 
 
-def test_a_threshold_below_one_is_refused():
-    with pytest.raises(InvalidInputError):
-        WatchRules.from_threshold(0)
+def test_windows_of_different_length_have_alerts_of_their_own():
+    """A look at the last hour beside a watch of every quarter of an hour must not make it flap."""
+    store, hourly = MemoryStore(), WatchRules.of(RuleSet.from_threshold(20), 60)
+    assert watch(store, window(8, 9), 8) == []
+    assert watch(store, window(8, 36, minutes=60), 8, hourly) == ["FIRING"]
+    assert watch(store, window(8.25, 9), 8.25) == []
+    assert watch(store, window(8.25, 36, minutes=60), 8.25, hourly) == []
+    assert {key.split("rule=")[1].split("/")[0] for key in store.objects if "rule=" in key} == {"watch-errors-60m"}
+
+
+def test_error_counts_of_rules_are_held_against_the_window_and_other_rules_are_not():
+    rules = RuleSet(rules=(
+        ErrorCount(threshold=30, levels=frozenset({"Warning"}), resolve_below=29, pipelines=("cha*",), name="warnings"),
+        ErrorRatio(ratio=0.1)))
+    watched, store = WatchRules.of(rules, 5), MemoryStore()
+    assert watched.levels == ["warning"]
+    assert watched.for_source(LogSource("default", "docs")) == []
+    seen = [watch(store, window(hour, errors, minutes=5, level=level), hour, watched) for hour, errors, level in
+            [(8, 30, "ERROR"), (8.1, 30, "WARNING"), (8.2, 29, "warning"), (8.3, 28, "warning")]]
+    assert seen == [[], ["FIRING"], [], ["OK"]]
+    assert any("rule=watch-errors-5m-warnings/" in key for key in store.objects)
+    with pytest.raises(InvalidInputError, match="error count"):
+        WatchRules.of(RuleSet(rules=(ErrorRatio(ratio=0.1),)), 5)
+
+
+@pytest.mark.parametrize("name", ["watch-errors", "watch-errors-15m", "watch-errors-60m-warnings", "completeness"])
+def test_no_other_rule_takes_the_name_of_a_watch_or_of_completeness(name: str):
+    with pytest.raises(ValueError, match="another name"):
+        RuleSet(rules=(ErrorCount(name=name, threshold=1),))
+
+
+def test_an_event_of_a_window_is_not_taken_for_one_of_a_sealed_day():
+    [one] = claim_transitions(Ledger(MemoryStore(), "default"), WATCH, [window(8, 20)], now=clock(2, 8), check_age=False)
+    [event] = transition_events(one, "t00001.json")
+    assert (event.resource["status"], event.resource["revision"], event.payload["status"]) == ("window", "0", "window")
+
+
+def test_what_was_counted_and_what_can_be_shown():
+    """Also for a window that begins on the day before."""
+    end = int(clock(2, 0.1)) * SECOND
+    rows = WindowRows(Span(end - 900 * SECOND, end))
+    for index in range(2500):
+        exceptions = (("ValueError", "app:1"),) if index % 2 else ()
+        rows.add(Row(end - 1 - index * SECOND // 3, f"id-{index}", "eRRoR", "querypipeline", MESSAGE, exceptions))
+    manifest = rows.manifest(SOURCE, read_at=end, whole=True)
+    assert (manifest.rows, manifest.errors, manifest.dt, manifest.revision) == (2500, 2500, name_of(2), 0)
+    assert [(kind.type, kind.count, kind.log_id) for kind in manifest.exceptions] == [("ValueError", 1250, "id-1")]
+    assert rows.samples() == {"id-0": "No answer for [e-mail]", "id-1": "No answer for [e-mail]"}

@@ -6,17 +6,20 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from prefect_deepset.api.errors import ApiError, ArchiveError, InvalidInputError, TooManyRowsError
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.events.filters import EventFilter, EventNameFilter
+from prefect_deepset.api.errors import AlertError, ApiError, ArchiveError, InvalidInputError, TooManyRowsError
 from prefect_deepset.archive.errors import VerificationError
 from prefect_deepset.archive.redaction import RedactionPolicy
-from prefect_deepset.blocks import DeepsetCredentials, LogArchive
+from prefect_deepset.blocks import AlertRules, DeepsetCredentials, LogArchive
 from prefect_deepset.flows import archive_daily_logs, backfill_logs, fill_formats, verify_archive, watch_errors
 from prefect_deepset.tasks import read_archived_logs, verify_day
 from prefect_deepset.testing import Behaviour, FakeDeepset, even_day, row
 from pydantic import SecretStr
 
 from ..servers.ministack import S3Handle
-from .conftest import Receiver
+from .conftest import Receiver, all_events, make_archive
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -135,11 +138,11 @@ def test_redacted_and_signed_archives_verify(s3: S3Handle, deepset: FakeDeepset,
         verify_archive(archive.model_copy(update={"signing_key": SecretStr("another key")}), "w")
 
 
-def recent(count: int, level: str) -> list[Any]:
+def recent(count: int, level: str, **fields: Any) -> list[Any]:
     """Rows of the last minute."""
     now = datetime.now(UTC)
     times = [now - timedelta(seconds=30, milliseconds=n) for n in range(count)]
-    return [row(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), level=level) for moment in times]
+    return [row(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), level=level, **fields) for moment in times]
 
 
 @pytest.mark.parametrize("filters", ["honoured", "ignored", "400"])
@@ -153,6 +156,29 @@ def test_the_watch_tells_once_of_errors_in_the_last_minutes(deepset: FakeDeepset
         assert watch_errors(credentials, archive, "w", error_threshold=25, notify=notify) == {"bad": 25, "calm": 0, "idle": 0}
     assert len(receiver.received) == 1
     assert "bad" in receiver.received[0]["subject"]
+    assert "Rule: watch-errors-15m" in receiver.received[0]["body"]
+
+
+def test_the_watch_shows_one_of_the_rows_that_it_tells_of(deepset: FakeDeepset, credentials: DeepsetCredentials, notify: str,
+                                                         archive: LogArchive, receiver: Receiver):
+    trace = [{"type": "ValueError", "value": "", "trace": [{"filename": "app.py", "line_number": 1, "name": "app"}]}]
+    rows = recent(25, "error", message="No answer for jane.doe@example.com", exceptions=trace)
+    deepset.add_pipeline("w", "bad", rows)
+    watch_errors(credentials, archive, "w", notify=notify)
+    (message,) = receiver.received
+    assert "- 25 x ValueError at app:1 (log_id " in message["body"]
+    assert ": No answer for [e-mail]" in message["body"]
+
+
+def test_the_watch_judges_by_the_error_counts_of_rules(deepset: FakeDeepset, credentials: DeepsetCredentials, notify: str,
+                                                      archive: LogArchive, receiver: Receiver):
+    deepset.add_pipeline("w", "chat", recent(25, "Warning"))
+    deepset.add_pipeline("w", "docs", recent(25, "error"))
+    rules = AlertRules(error_count=25, levels=["warning"], pipelines=["chat"], zero_rows=True)
+    assert watch_errors(credentials, archive, "w", notify=notify, rules=rules) == {"chat": 25}
+    assert "25 rows of level warning" in receiver.received[0]["body"]
+    with pytest.raises(InvalidInputError, match="error count"):
+        watch_errors(credentials, archive, "w", rules=AlertRules(error_count=None, zero_rows=True))
 
 
 def test_a_pipeline_that_the_watch_cannot_read_is_named_and_stops_no_other(deepset: FakeDeepset, archive: LogArchive,
@@ -162,6 +188,30 @@ def test_a_pipeline_that_the_watch_cannot_read_is_named_and_stops_no_other(deeps
     with pytest.raises(ApiError, match="gone"):
         watch_errors(credentials, archive, "w", ["bad", "gone"], notify=notify)
     assert len(receiver.received) == 1
+
+
+def test_a_watch_that_cannot_alert_fails(s3: S3Handle, deepset: FakeDeepset, credentials: DeepsetCredentials, notify: str,
+                                         receiver: Receiver):
+    """It may read and write everything but alerts."""
+    everything = [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+                  {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::*/alerts/*"}]
+    archive = make_archive(s3, s3.bucket(), key=s3.user({"Version": "2012-10-17", "Statement": everything}))
+    deepset.add_pipeline("w", "bad", recent(25, "error"))
+    with pytest.raises(AlertError, match=r"could not be kept or told(.|\n)*gone"):
+        watch_errors(credentials, archive, "w", ["bad", "gone"], notify=notify)
+    assert receiver.received == []
+
+
+def test_each_request_of_a_watch_takes_a_slot_of_the_credentials_limit(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                                      archive: LogArchive):
+    with get_client(sync_client=True) as client:
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name="watched", limit=1))
+    deepset.add_pipeline("w", "chat", [*recent(600, "info"), *recent(1, "error")])
+    limited = credentials.model_copy(update={"concurrency_limit": "watched"})
+    assert watch_errors(limited, archive, "w") == {"chat": 1}
+    logs = sum(request.route == "logs" for request in deepset.requests)
+    taken = all_events(EventFilter(event=EventNameFilter(name=["prefect.concurrency-limit.acquired"])))
+    assert len([event for event in taken if event["resource"]["prefect.resource.name"] == "watched"]) == logs > 1
 
 
 def test_a_format_that_is_added_later_is_filled_from_the_archive(deepset: FakeDeepset, credentials: DeepsetCredentials,
