@@ -118,7 +118,7 @@ def archive_day(
         if not has_leftover(store, source, day, latest.manifest):
             return DayResult(latest.manifest, latest.key, committed=False)
         decision = Decision("adopt", [])
-    run = _Run(client, store, source, day, options, budget or Budget(max_concurrency), now, sleep, progress)
+    run = _Run(client, store, source, day, options, budget or Budget(max_concurrency), started_at, now, sleep, progress)
     newest = chain.newest_readable(store, source)  # of another day: an archive is one source's, not one day's
     known = latest or newest or _neighbour(store, source)
     archived = known.manifest.source if known else None
@@ -134,7 +134,7 @@ def archive_day(
     run.made_again = None not in ids and ids[0] != ids[1]
     run.had_ended = ended is not None
     try:
-        return run.read_and_commit(latest, decision, identity.source, started_at, spool_root or default_root(), commit_partial)
+        return run.read_and_commit(latest, decision, identity.source, spool_root or default_root(), commit_partial)
     except PipelineNotFoundError:
         if ended is None:
             raise
@@ -172,6 +172,7 @@ class _Run:
         day: date,
         options: ArchiveOptions,
         budget: Budget,
+        started_at: float,
         now: Callable[[], float],
         sleep: Callable[[float], None] | None,
         progress: Callable[[Progress], None] | None,
@@ -183,6 +184,7 @@ class _Run:
         self.span = day_span(day)
         self.options = options
         self.budget = budget
+        self.started_at = started_at
         self.now = now
         self.sleep = sleep
         self.progress = progress
@@ -205,14 +207,13 @@ class _Run:
         latest: StoredManifest | None,
         decision: Decision,
         identity: Source,
-        started_at: float,
         root: Path,
         commit_partial: bool,
     ) -> DayResult:
         """Reads into the spool and brings it into the store."""
         if prove := getattr(self.store, "prove_writable", None):
             prove()  # or hours of reading show that nothing can be kept
-        revision = (latest.manifest.revision if latest else 0) + 1
+        revision, started_at = (latest.manifest.revision if latest else 0) + 1, self.started_at
         policy = self.options.redaction
         purpose = Purpose(revision, self.options.compression, policy.keyed_sha256 if policy else None)
         day_over = self.span.end / SECOND + SETTLE_LAG
@@ -347,6 +348,7 @@ class _Run:
             read.unread,
             latest.manifest if latest else None,
             now=self.now(),
+            asked_until=int(self.started_at) * SECOND,
             gone=self.gone_at is not None,
             began=lambda: reading_since(self.store, self.source, self.day),
         )

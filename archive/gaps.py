@@ -62,6 +62,7 @@ def holes_of(
     latest: Manifest | None,
     *,
     now: float,
+    asked_until: int,
     gone: bool,
     began: Callable[[], float | None],
 ) -> list[Hole]:
@@ -77,6 +78,7 @@ def holes_of(
         unread: what could not be read, and why.
         latest: the newest manifest.
         now: seconds since 1970.
+        asked_until: the whole second in which the run began: what came later of a day that is not over, nobody asked for.
         gone: whether the pipeline no longer exists.
         began: when the source was first read, in seconds since 1970, None for now; asked only where it matters.
     """
@@ -98,11 +100,13 @@ def holes_of(
         *(stretch.span for stretch in unread),
         *known,
         Span(whole_since(now), day.end),
-        Span(int(now) * SECOND, day.end),
+        Span(asked_until, day.end),
         Span(missed_since, day.end),
     ]
-    holes = [Hole(piece, _reason(piece, ties, unread, known, now, gone, missed_since)) for piece in _cut(missing, borders)]
-    return _joined(holes)
+    def reason(piece: Span) -> str:
+        return _reason(piece, ties, unread, known, now, asked_until, gone, missed_since)
+
+    return _joined([Hole(piece, reason(piece)) for piece in _cut(missing, borders)])
 
 
 def _outwards(span: Span) -> Span:
@@ -126,13 +130,14 @@ def _reason(
     unread: list[Unread],
     known: dict[Span, str],
     now: float,
+    asked_until: int,
     gone: bool,
     missed_since: int,
 ) -> str:
     before = next((reason for span, reason in known.items() if span.start <= piece.start and piece.end <= span.end), None)
     if before == "before-first-run":
         reason = before
-    elif piece.start >= int(now) * SECOND:
+    elif piece.start >= asked_until:
         reason = "not-over"
     elif piece.end <= whole_since(now):
         kept = before if before != "not-over" else None

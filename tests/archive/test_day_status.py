@@ -200,6 +200,13 @@ def test_a_pipeline_that_was_never_deployed_has_empty_days(runs: Runs):
     assert runs.at("2026-03-15T01:00:00Z").status == "sealed"
 
 
+def test_seconds_that_pass_while_today_is_read_are_no_fault(runs: Runs):
+    runs.clock.set("2026-03-14T12:00:00Z")
+    ticks = iter(range(1000))
+    manifest = runs.archive(here=lambda: runs.clock() + next(ticks) * 0.7).manifest
+    assert (manifest.status, gaps(manifest)) == ("open", [("12:00:00", "00:00:00", "not-over")])
+
+
 def test_today_is_open_up_to_now_and_goes_on_from_there(runs: Runs):
     manifest = runs.at("2026-03-14T12:00:00.7Z")
     assert (manifest.status, gaps(manifest)) == ("open", [("12:00:00", "00:00:00", "not-over")])

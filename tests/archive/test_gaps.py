@@ -37,6 +37,7 @@ def part(first: float, last: float) -> Span:
 
 def holes(covered: list[Span], latest: Manifest | None = None, **changes) -> list[Hole]:
     values = {"ties": [], "unread": [], "now": NEXT_MORNING, "gone": False, "began": lambda: 0.0, **changes}
+    values.setdefault("asked_until", int(values["now"]) * SECOND)
     return holes_of(DAY_SPAN, covered, latest=latest, **values)
 
 
