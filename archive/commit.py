@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..api.errors import DeepsetError
 from ..api.sources import LogSource
-from ..api.times import format_instant, parse_instant
+from ..api.times import SECOND, format_instant, parse_instant
 from .assemble import Assembled
 from .chain import StoredManifest
 from .copies import missing_copies
@@ -17,7 +17,7 @@ from .gaps import Hole, gap_of
 from .keys import manifest_key
 from .manifest import File, Manifest, Previous, Source, Status, Tie, TimeSpan, Total, sha256_hex
 from .objects import ObjectStore
-from .plan import SETTLE_LAG, time_text
+from .plan import SETTLE_LAG
 from .signing import sign
 from .spool_index import Doubt
 
@@ -31,7 +31,8 @@ class Outcome(NamedTuple):
     source: Source
     day: date
     span: TimeSpan
-    started_at: float
+    read_at: str
+    """When the read began, or that behind the revision it is committed upon, if that is later."""
     whole: bool
     """Whether it proved every second of the day."""
     decided_on: int
@@ -105,8 +106,7 @@ def status_of(outcome: Outcome, before: Manifest | None, new_rows: int, now: flo
         # Only a read that was decided on what this revision says settles it: one that ran beside it is no second look.
         second = outcome.whole and outcome.decided_on == before.revision
         return "settled" if second and not new_rows else "sealed"
-    day_end = parse_instant(outcome.span.end) / 1e9
-    return "sealed" if outcome.started_at >= day_end + SETTLE_LAG else "open"
+    return "sealed" if parse_instant(outcome.read_at) >= parse_instant(outcome.span.end) + int(SETTLE_LAG) * SECOND else "open"
 
 
 def _says_something_new(before: Manifest, status: Status, outcome: Outcome, assembled: Assembled) -> bool:
@@ -115,7 +115,7 @@ def _says_something_new(before: Manifest, status: Status, outcome: Outcome, asse
     if before.status == "settled" or (before.status == "sealed" and status == "sealed"):
         return False
     gaps = [gap_of(hole) for hole in outcome.holes]
-    if before.status == "open" and status == "open" and outcome.started_at * 1e9 > parse_instant(before.read_at):
+    if before.status == "open" and status == "open" and parse_instant(outcome.read_at) > parse_instant(before.read_at):
         return True  # less of the day's end is left to be read again
     return status != before.status or gaps != before.gaps
 
@@ -138,7 +138,7 @@ def _manifest(options: ArchiveOptions, outcome: Outcome, added: Counts, before: 
         revision=(before.revision if before else 0) + 1,
         status=status,
         span=outcome.span,
-        read_at=time_text(outcome.started_at),
+        read_at=outcome.read_at,
         late_rows=added.rows if was_whole else 0,
         repeats_dropped=outcome.repeats,
         total=Total(reported=outcome.total_reported, agrees=outcome.total_agrees),

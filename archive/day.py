@@ -15,7 +15,7 @@ from ..api.learned import Learned, shown_since
 from ..api.parallel import SpansRead
 from ..api.rows import Page, Row
 from ..api.sources import LogSource
-from ..api.times import SECOND, Span, day_span, format_instant, to_day
+from ..api.times import SECOND, Span, day_span, format_instant, parse_instant, to_day
 from ..api.walk import Request
 from . import chain
 from .assemble import Assembler
@@ -341,9 +341,14 @@ class _Run:
         error: DeepsetError | None,
     ) -> Outcome:
         doubtful = [doubt.span for doubt in spool.doubts]
+        read_at, covered = time_text(spool.started_at), spool.covered
+        if latest is not None and parse_instant(latest.manifest.read_at) > parse_instant(read_at):
+            # Upon a later read's revision, this one speaks only for what had surely become visible when it began.
+            read_at = latest.manifest.read_at
+            covered = subtract_spans(covered, [Span(int(spool.started_at - SETTLE_LAG) * SECOND, self.span.end)])
         holes = holes_of(
             self.span,
-            spool.covered,
+            covered,
             doubtful,
             read.unread,
             latest.manifest if latest else None,
@@ -360,8 +365,8 @@ class _Run:
             source=identity,
             day=self.day,
             span=TimeSpan(start=format_instant(self.span.start), end=format_instant(self.span.end)),
-            started_at=spool.started_at,
-            whole=not subtract_spans([self.span], subtract_spans(spool.covered, doubtful)),
+            read_at=read_at,
+            whole=not subtract_spans([self.span], subtract_spans(covered, doubtful)),
             decided_on=decided_on,
             holes=holes,
             ended_at=self._ended_at(latest.manifest if latest else None),

@@ -120,6 +120,45 @@ def test_two_runs_with_different_gaps_make_one_whole_day(runs: Runs):
     assert_valid(runs)
 
 
+EVENING = HeavyRange("2026-03-14T18:00:00Z", "2026-03-14T18:40:00Z", max_limit=0)
+LAST_HOUR = HeavyRange("2026-03-14T23:00:00Z", "2026-03-15T00:00:00Z", max_limit=0)
+
+
+@pytest.mark.parametrize(("died_at", "goes_on_at"), [("00:02", "00:06"), ("01:00", "18:45")])
+def test_a_read_that_died_long_ago_and_a_new_one_beside_it_make_one_day(runs: Runs, tmp_path, died_at, goes_on_at):
+    runs.clock.set(f"2026-03-15T{died_at}:00Z")
+    with pytest.raises(Died):
+        runs.archive(store=dying_store(runs, "jsonl", after=False))
+    runs.clock.set(f"2026-03-15T{goes_on_at}:00Z")
+    assert_a_whole_day_beside(runs, tmp_path, EVENING)
+
+
+def test_a_read_too_early_does_not_vouch_for_the_end_of_a_day_that_a_later_one_could_not_read(runs: Runs, tmp_path):
+    runs.server.add_rows("support", "chat", [row("2026-03-14T23:59:30Z")], visible_at="2026-03-15T00:04:00Z")
+    runs.clock.set("2026-03-15T00:02:00Z")
+    assert_a_whole_day_beside(runs, tmp_path, LAST_HOUR, "2026-03-15T06:00:00Z")
+
+
+def assert_a_whole_day_beside(runs: Runs, tmp_path: Path, unreadable: HeavyRange, at: str | None = None) -> None:
+    """A run that commits upon the revision of another one, which could not read all, and began later."""
+    runs.server.behaviour = Behaviour(time_filter="400")
+
+    def other() -> None:
+        if at is not None:
+            runs.clock.set(at)
+        runs.server.faults = Faults(heavy=[unreadable])
+        assert runs.archive(spool_root=tmp_path / "another").manifest.status == "open"
+        runs.server.faults = Faults()
+
+    result = raced(runs, "jsonl", other)
+    assert (result.committed, result.manifest.revision) == (True, 2)
+    first, second = runs.manifests()
+    assert second.read_at >= first.read_at
+    for time in ("18:50", "18:55"):
+        runs.at(f"2026-03-15T{time}:00Z")
+    assert_valid(runs)
+
+
 def test_two_second_reads_at_once_settle_the_day_once(runs: Runs):
     runs.at("2026-03-15T01:00:00Z")
     runs.clock.set("2026-03-15T07:00:00Z")

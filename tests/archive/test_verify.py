@@ -102,7 +102,8 @@ HOUR = {"start": "2026-03-14T01:00:00Z", "end": "2026-03-14T02:00:00Z", "reason"
     (3, {"status": "gap"}, "names none"), (3, {"gaps": [HOUR]}, "names gaps"), (1, {"status": "settled"}, "without a sealed"),
     (3, {"status": "gap", "gaps": [{**HOUR, "end": HOUR["start"]}]}, "no stretch of its day"),
     (3, {"status": "gap", "gaps": [{**HOUR, "start": "2026-03-13T01:00:00Z"}]}, "no stretch of its day"),
-    (1, {"read_at": "2020-01-01T00:00:00Z"}, "before its day began"), (3, {"read_at": "2026-03-14T00:00:00Z"}, "long before"),
+    (1, {"read_at": "2020-01-01T00:00:00Z"}, "before its day began"),
+    (3, {"read_at": "2026-03-14T00:00:00Z"}, "read before the revision"),
     (2, {"late_rows": 999}, "late_rows"), (1, {"late_rows": 1}, "late_rows"), (3, {"requests": -1}, "requests is negative"),
     (3, {"span__start": "2026-03-14T00:00:00.000001Z"}, "span"),
 ])
