@@ -101,3 +101,21 @@ class Place:
         if above > self.overlap:  # how coarsely the server compares; the tie is at least as wide
             self.tried.add(next(overlap for overlap in (*WIDER, above) if overlap >= above))
         return Next.SPLITS
+
+    def pass_way_in(self, enter: int, newest: int) -> Next:
+        """Only rows at or above the way in came, up to `newest`. That is a border of the span: one step down is safe where
+        the server includes `after`. Where it compares more coarsely than that, splits read what it does not tell apart, and the
+        walk enters anew at a full second.
+
+        Raises:
+            CursorError: it is a full second already, or the server compares more coarsely than any overlap reaches.
+        """
+        if not self.nudged:
+            self.nudged = True
+            return Next.AGAIN
+        if enter % SECOND == 0 or newest - enter > WIDER[-1]:
+            raise CursorError(
+                f"The server shows only rows at or above {format_instant(enter)}, asked for what is older.", "Please report it."
+            )
+        self.tried.add(next(overlap for overlap in WIDER if overlap >= max(newest - enter, SECOND)))
+        return Next.SPLITS

@@ -130,16 +130,20 @@ class Walk:
         if not self._ordered(rows, oldest.logged_at):
             return
         anchor = self._anchor
+        last = page.has_more is False and not is_full(page, self.load.limit, self.learned)
         if anchor is None:
-            if oldest.logged_at >= self._enter and page.has_more is not False:
+            if oldest.logged_at < self._enter:
+                self._accept(page, oldest, answered_at)
+            elif last:
+                self._keep(rows)
+                self._claim_end(page, self._enter, answered_at)
+            else:
                 self._stuck_above(page)  # an inclusive server whose page is full of rows at or above the way in
-                return
-            self._accept(page, oldest, answered_at)
             return
         self._notice_unseen(rows, anchor)
         held = any(row.logged_at == anchor.logged_at and row.log_id == anchor.log_id for row in rows)
         below = oldest.logged_at < anchor.logged_at
-        if held and (below or (page.has_more is False and not is_full(page, self.load.limit, self.learned))):
+        if held and (below or last):
             self._accept(page, oldest, answered_at)
         elif not below:
             self._stuck_above(page)
@@ -221,10 +225,10 @@ class Walk:
         """Nothing older than the anchor came, and the server says there is more."""
         self._place.try_again("no older rows", self.cursor)
         self._keep(page.rows)  # real rows, whatever they prove
-        if self._anchor is None and self.load.limit == MAX_LIMIT:
-            self._nudge()
-            return
         times = [row.logged_at for row in page.rows]
+        if self._anchor is None and self.load.limit == MAX_LIMIT:
+            self._follow(self._place.pass_way_in(self._enter, max(times)))
+            return
         following = self._place.pass_newer(
             frozenset(row.log_id for row in page.rows),
             limit=self.load.limit,
@@ -242,15 +246,6 @@ class Walk:
         before tell that the server's order is coarser than its times."""
         above = sorted(at for at, _ in self.known_in(Span(self.position + 1, self.position + self._place.overlap)))
         return above[min(len(above), MAX_LIMIT) // 2] - self.position if above else MICROSECOND
-
-    def _nudge(self) -> None:
-        """The way in is a border of the span, so that one step down is safe where the server includes `after`."""
-        if self._place.nudged:
-            raise CursorError(
-                f"The server shows only rows at or above {format_instant(self._enter)}, asked for what is older.",
-                "Please report it.",
-            )
-        self._place.nudged = True
 
     def _follow(self, following: Next) -> None:
         if following is Next.FULL_SIZE:
