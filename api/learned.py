@@ -40,6 +40,8 @@ class Learned:
     top_seen: bool = False
     """The server's newest page was asked for, to learn what `total` counts."""
     oldest_seen: int | None = None
+    oldest_row: Row | None = None
+    """The row of that instant, if this read has met it."""
     ends_disputed: bool = False
     """The server has hidden rows that it had shown and must still show: an empty answer is no proof any more."""
     finest: int = MICROSECOND
@@ -60,7 +62,7 @@ class Learned:
             self.finest = 1
         oldest = min(times)
         if self.oldest_seen is None or oldest < self.oldest_seen:
-            self.oldest_seen = oldest
+            self.oldest_seen, self.oldest_row = oldest, rows[times.index(oldest)]
 
     def count_total(self, kind: Literal["after", "all"] | None) -> None:
         """Takes one observation of what `total` counts; observations that contradict each other make it unclear."""

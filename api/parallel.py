@@ -34,7 +34,7 @@ from .errors import (
 from .learned import Learned
 from .reader import Fetch, Reader, Tally
 from .rows import Row
-from .times import SECOND, Span
+from .times import SECOND, Span, format_instant
 from .walk import Increment, Walk, ceil_to
 
 _WORTH_SHARING = 200
@@ -129,6 +129,8 @@ class SpansRead:
         self.total_at: dict[int, int] = {}
         """The server's `total` below an instant, where a walk began or ended there."""
         self._loose: list[Row] = []
+        self._bare_ends: list[Increment] = []
+        """Stretches of which the server said that nothing is older, without a row to show it: believed at the end, if ever."""
         self._filter = filter
         self._budget = budget
         self._jobs: deque[_Job] = deque(_Job(self._walk(span)) for span in spans if span.start < span.end)
@@ -151,9 +153,10 @@ class SpansRead:
     @property
     def leftovers(self) -> list[Row]:
         """Rows of unread stretches that were seen all the same, newest first; whole they are not."""
-        return sorted(
-            (row for row in self._loose if any(s.start <= row.logged_at < s.end for s, _ in self.unread)), reverse=True
-        )
+        rows, oldest = self._loose, self.learned.oldest_row
+        if oldest is not None and any(isinstance(error, EndDisputedError) for _, error in self.unread):
+            rows = [*rows, oldest]  # what it denies, later reads must not believe either
+        return sorted((row for row in rows if any(s.start <= row.logged_at < s.end for s, _ in self.unread)), reverse=True)
 
     def __iter__(self) -> Generator[Increment]:
         """The increments of all walks as they come: each newest first in itself, in no order among each other.
@@ -181,6 +184,13 @@ class SpansRead:
                 working -= self._out.get() is None
         if self._fatal is not None:
             raise self._fatal
+        for increment in self._bare_ends:
+            if self._is_disputed(increment):
+                self._give_up(Span(increment.lo, increment.hi), EndDisputedError(
+                    f"The server says that nothing is older than {format_instant(increment.hi)}, but has shown otherwise.",
+                    "What is older was not read. Run again."))
+            else:
+                yield increment
         self.unread = _join(self.unread)
 
     def give_up(self, spans: Iterable[Span], error: DeepsetError) -> None:
@@ -206,7 +216,10 @@ class SpansRead:
             job.walk.load.limit = 10
         try:
             for increment in self._reader.increments(job.walk, job.lock, patient=not careful):
-                self._out.put(increment)
+                if job.walk.ended_bare:
+                    self._bare_ends.append(increment)
+                else:
+                    self._out.put(increment)
                 if self._stop.is_set():
                     return
                 with self._state:
@@ -290,6 +303,12 @@ class SpansRead:
         return Walk(span, self.learned, self._filter)
 
     # -- failures ----------------------------------------------------------------------------------------------------
+
+    def _is_disputed(self, end: Increment) -> bool:
+        """Whether another walk has met rows below the place where this one was told that there are none."""
+        seen = self.learned.oldest_seen
+        below = seen is not None and seen < end.hi and self.learned.still_shown(seen, end.answered_at)
+        return self._filter is None and (self.learned.ends_disputed or below)
 
     def _failed(self, job: _Job, error: DeepsetError) -> None:
         """Records what was not read, and decides where to go on. Called under the lock."""

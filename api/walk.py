@@ -54,8 +54,8 @@ class Walk:
         self.wants_top = False
         """Whether the server's newest page is to be asked for, for `take_top`."""
         self.totals = Totals(learned)
-        self.ended = False
-        """True when the server had nothing older than the span's start."""
+        self.ended = self.ended_bare = False
+        """Whether the server had nothing older than the span's start, and whether it said so without a row that shows it."""
         self.density = 0.0
         """Rows per second on the last page."""
         self.proven = span.end
@@ -282,7 +282,7 @@ class Walk:
                     "What is older was not read. Run again.",
                 )
             return
-        self.ended = True
+        self.ended, self.ended_bare = True, self._anchor is None
         self.totals.below = 0
         self._finish()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from .assemble import Assembler
 from .chain import StoredManifest
 from .commit import Outcome, commit
 from .compression import Compression
+from .ended import ended_at, ended_before
 from .errors import ArchiveError, ManifestError
 from .first_read import reading_since
 from .formats import require_formats
@@ -30,7 +31,7 @@ from .identity import identify
 from .leftovers import has_leftover
 from .manifest import Manifest, Source, TimeSpan
 from .objects import ObjectStore
-from .plan import SETTLE_LAG, TIME_LIMIT, Decision, by_urgency, decide, time_text
+from .plan import SECOND_READ_AFTER, SETTLE_LAG, TIME_LIMIT, Decision, by_urgency, decide, time_text
 from .redaction import RedactionPolicy
 from .spans import subtract_spans
 from .spool import Spool, SpoolKey
@@ -125,7 +126,7 @@ def archive_day(
     identity = identify(client, source, archived, run.is_known, run.budget, sleep)
     if decision.if_back and identity.gone and latest is not None:
         return DayResult(latest.manifest, latest.key, committed=False)
-    ended = newest if latest is None and newest is not None and _ended_before(newest.manifest, day) else None
+    ended = newest if latest is None and newest is not None and ended_before(newest.manifest, day) else None
     if identity.gone and ended is not None:
         return DayResult(ended.manifest, ended.key, committed=False)
     if identity.gone:
@@ -155,10 +156,6 @@ def _neighbour(store: ObjectStore, source: LogSource) -> StoredManifest | None:
         if found is not None:
             return found
     return None
-
-
-def _ended_before(newest: Manifest, day: date) -> bool:
-    return newest.ends_on is not None and newest.ends_on < day
 
 
 class _Run:
@@ -229,7 +226,9 @@ class _Run:
             self.day.isoformat(),
         )
         with Spool(root, key, purpose, self.span, started_at, not_before, policy) as spool:
-            read = self._read(spool, decision)
+            if self._is_stale(spool, decision):
+                spool.set_aside(started_at)
+            read = self._read(spool, decision, latest.manifest if latest else None)
             if read.unread and not commit_partial and (error := next((e for _, e in read.unread if e.transient), None)):
                 raise error
             failed = (e for span, e in read.unread if span.end > whole_since(self.now()))
@@ -240,20 +239,25 @@ class _Run:
             spool.discard()
             return result
 
-    def _read(self, spool: Spool, decision: Decision) -> SpansRead:
+    def _is_stale(self, spool: Spool, decision: Decision) -> bool:
+        """Whether all was read, so long ago that a second read would be due, and all of it can be read anew."""
+        return (spool.started_at + SECOND_READ_AFTER <= self.started_at and bool(decision.spans)
+                and not subtract_spans(decision.spans, spool.read) and shown_since(self.started_at) <= decision.spans[0].start)
+
+    def _read(self, spool: Spool, decision: Decision, latest: Manifest | None) -> SpansRead:
         wanted = by_urgency(subtract_spans(decision.spans, spool.read), self.now())
         read = SpansRead(
             self._fetch,
             wanted,
             self.budget,
-            learned=Learned(),
+            learned=Learned(oldest_seen=self._oldest_shown(spool, latest)),
             now=self.now,
             sleep=self.sleep,
             time_limit=self.options.time_limit,
         )
         total = max(1, sum(span.end - span.start for span in decision.spans))
         covered = total - sum(span.end - span.start for span in wanted)
-        rows = sum(found.counts.rows for found in spool.slices)
+        rows = sum(found.counts.rows for found in spool.ordered)
         noted = 0
         stretches = iter(read)
         try:
@@ -279,6 +283,15 @@ class _Run:
         spool.add_loose(read.leftovers)
         spool.add_loose(read.strays)
         return read
+
+    def _oldest_shown(self, spool: Spool, latest: Manifest | None) -> int | None:
+        """The oldest row that was shown while the day could not be read whole: it denies ends that are claimed above it."""
+        if self.made_again:
+            return None
+        shown = [found.counts.first for found in spool.slices if found.counts.first is not None]
+        if latest is not None and latest.status == "open" and latest.first is not None:
+            shown.append(parse_instant(latest.first))
+        return min(shown, default=None)
 
     def _fetch(self, request: Request) -> Page:
         page = self.client.logs_page(self.source, after=request.after, limit=request.limit, filter=request.filter)
@@ -369,7 +382,8 @@ class _Run:
             whole=not subtract_spans([self.span], subtract_spans(covered, doubtful)),
             decided_on=decided_on,
             holes=holes,
-            ended_at=self._ended_at(latest.manifest if latest else None),
+            ended_at=ended_at(self.store, self.source, self.day, latest.manifest if latest else None, self.gone_at)
+            if self.gone_at is not None else None,
             ties=[doubt for doubt in spool.doubts if any(doubt.overlaps(tie) for tie in ties)],
             repeats=read.tally.repeats,
             requests=read.tally.requests,
@@ -378,16 +392,3 @@ class _Run:
             total_agrees=(top or 0) - (bottom or 0) == rows if counted else None,
             read_error=error,
         )
-
-    def _ended_at(self, latest: Manifest | None) -> str | None:
-        """When the pipeline was first found to be gone, if it is: on this day or, unless it was back since, the day before."""
-        if self.gone_at is None:
-            return None
-        if latest is None:
-            try:
-                before = chain.latest(self.store, self.source, self.day - timedelta(days=1))
-            except ManifestError:
-                before = None
-            latest = before.manifest if before else None
-        known = latest.ended_at if latest else None
-        return known or time_text(self.gone_at)

@@ -32,7 +32,7 @@ from .part_stream import inflate, split_lines
 from .redaction import RedactionPolicy
 from .spans import join_spans
 from .spool_folder import disk_error, own_folder, sweep
-from .spool_index import Doubt, Header, Purpose, Slice, entries, line_of
+from .spool_index import Doubt, Entry, Header, Purpose, Slice, entries, line_of
 
 _SMALLEST = 32 * 1024
 _LARGEST = 512 * 1024
@@ -92,7 +92,7 @@ class Spool:
         key: what it belongs to. When another process holds it, a private, temporary one is used instead.
         purpose: what the read is for.
         started_at: seconds since 1970, for a new spool.
-        not_before: an older spool than this is stale.
+        not_before: an older spool than this is set aside.
         day: the day, as a span.
 
     Raises:
@@ -127,12 +127,14 @@ class Spool:
             raise disk_error(error, self.folder) from error
         try:
             own_folder(self.folder)  # under the lock: its last owner may just have removed it
-            self._load(not_before)
+            fits = self._load(not_before)
             self._data = (self.folder / "rows.bin").open("ab")
             self._index = (self.folder / "index").open("ab")
             # After a kill the last line may lack its end: what follows it must not be lost with it.
             self._index.write(b"\n" if self.resumed else line_of(Header(purpose, started_at)))
             self._index.flush()
+            if not fits:
+                self.set_aside(started_at)
         except SpoolError:
             self._lock.release()
             raise
@@ -153,27 +155,35 @@ class Spool:
             shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.release()
 
-    def _load(self, not_before: float) -> None:
-        """Believes what an earlier read left, as far as it is whole, or starts anew."""
+    def _load(self, not_before: float) -> bool:
+        """Believes what an earlier read left, as far as it is whole, or starts anew. Whether it was read for the same purpose,
+        and recently enough to go on from it."""
         index, data = self.folder / "index", self.folder / "rows.bin"
-        found = list(entries(index.read_bytes())) if index.exists() and data.exists() else []
-        header = found[0] if found else None
-        if not isinstance(header, Header) or header.purpose != self._purpose or header.started_at < not_before:
+        header: Header | None = None
+        slices: list[Slice] = []
+        doubts: list[Doubt] = []
+        for entry in entries(index.read_bytes()) if index.exists() and data.exists() else ():
+            if isinstance(entry, Header):
+                header, slices, doubts = entry, _loosened(slices), []
+            elif isinstance(entry, Slice):
+                slices.append(entry)
+            else:
+                doubts.append(entry)
+        if header is None or not header.purpose.shares_rows_with(self._purpose):
             self._forget()
-            return
+            return True
         with data.open("rb") as file:
-            for entry in found:
-                if isinstance(entry, Slice) and not entry.loose:
-                    file.seek(entry.offset)
-                    if hashlib.sha256(file.read(entry.length)).hexdigest() == entry.sha256:
-                        self.slices.append(entry)
+            for found in slices:
+                file.seek(found.offset)
+                if hashlib.sha256(file.read(found.length)).hexdigest() == found.sha256:
+                    self.slices.append(found)
         self._drop_overlaps()
         # Where nothing is left of a stretch, it is read again, and so is its tie.
-        self.doubts = [entry for entry in found if isinstance(entry, Doubt)
-                       and any(entry.overlaps(Span(one.lo, one.hi)) for one in self.slices)]
+        self.doubts = [doubt for doubt in doubts if any(doubt.overlaps(Span(one.lo, one.hi)) for one in self.ordered)]
         self._written = sum(found.length for found in self.slices)
         self.started_at = header.started_at
         self.resumed = True
+        return header.purpose == self._purpose and header.started_at >= not_before
 
     def _forget(self) -> None:
         for path in (self.folder / "index", self.folder / "rows.bin", *self.folder.glob("part-*")):
@@ -181,10 +191,10 @@ class Spool:
 
     def _drop_overlaps(self) -> None:
         kept: list[Slice] = []
-        for found in sorted(self.slices, key=lambda one: one.lo):
+        for found in self.ordered:
             if not kept or kept[-1].hi <= found.lo:
                 kept.append(found)
-        self.slices = kept
+        self.slices = [*kept, *(found for found in self.slices if found.loose)]
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -217,6 +227,15 @@ class Spool:
         held.add(sorted(self._redacted(rows), reverse=True), self.day.start)
         self._write(held, loose=True)
 
+    def set_aside(self, started_at: float) -> None:
+        """Begins the read anew: the rows that are there stay, and are proof of nothing.
+
+        Raises:
+            DiskFullError: what is on disk stays.
+        """
+        self.slices, self.doubts, self.started_at = _loosened(self.slices), [], started_at
+        self._note(Header(self._purpose, started_at))
+
     def add_doubt(self, span: Span, rows: int) -> None:
         """Takes note of a tie that is not proven complete, before any stretch over it is added: a kill must not forget it.
 
@@ -226,12 +245,15 @@ class Spool:
         doubt = Doubt(span.start, span.end, rows)
         if doubt in self.doubts:
             return
+        self._note(doubt)
+        self.doubts.append(doubt)
+
+    def _note(self, entry: Entry) -> None:
         try:
-            self._index.write(line_of(doubt))
+            self._index.write(line_of(entry))
             self._index.flush()
         except OSError as error:
             raise disk_error(error, self.folder) from error
-        self.doubts.append(doubt)
 
     def flush(self) -> None:
         """Closes every slice."""
@@ -310,3 +332,7 @@ class Spool:
         self._forget()
         self.slices.clear()
         self._discarded = True
+
+
+def _loosened(slices: list[Slice]) -> list[Slice]:
+    return [msgspec.structs.replace(found, loose=True) for found in slices]

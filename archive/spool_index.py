@@ -12,7 +12,7 @@ from .counts import Counts
 
 
 class Purpose(msgspec.Struct, frozen=True):
-    """What the read is for. A spool with another purpose is stale: its rows answer another question."""
+    """What the read is for. Read for another revision, rows answer another question: they count, their stretches do not."""
 
     revision: int
     """The revision that the read will become."""
@@ -21,9 +21,13 @@ class Purpose(msgspec.Struct, frozen=True):
     """`RedactionPolicy.keyed_sha256`: hashes made with another salt are other values."""
     format: int = 2
 
+    def shares_rows_with(self, other: Purpose) -> bool:
+        """Whether the rows of one are rows for the other, though they may prove nothing there."""
+        return (self.compression, self.redaction, self.format) == (other.compression, other.redaction, other.format)
+
 
 class Header(msgspec.Struct, tag="header"):
-    """The first line."""
+    """Where a read begins: what stands above it in the index is loose."""
 
     purpose: Purpose
     started_at: float

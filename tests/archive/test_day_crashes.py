@@ -21,7 +21,7 @@ from prefect_deepset.archive.manifest import sha256_hex
 from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.archive.store import S3Store
 from prefect_deepset.archive.verify import verify_archive
-from prefect_deepset.testing import Faults, even_day, row
+from prefect_deepset.testing import Behaviour, Faults, HeavyRange, even_day, row
 from pydantic import SecretStr
 
 from ..servers.ministack import S3Handle
@@ -69,6 +69,11 @@ def assert_valid(runs: Runs) -> None:
     assert verdict.all_findings == []
 
 
+def assert_valid_but_for_gaps(runs: Runs) -> None:
+    verdict = verify_archive(runs.store, "support", None, None, None, datetime.fromisoformat("2026-03-16T23:00:00Z"))
+    assert {finding.kind for finding in verdict.all_findings} == {"gap"}
+
+
 @pytest.mark.parametrize("other_machine", [False, True])
 @pytest.mark.parametrize("formats", [("jsonl",), ("jsonl", "csv")])
 @pytest.mark.parametrize("after", [False, True])
@@ -107,6 +112,42 @@ def test_a_part_of_a_crashed_run_is_adopted_where_the_platform_shows_its_rows_no
     manifest = runs.at("2026-03-16T18:00:00Z", spool_root=tmp_path / "c")  # on another machine, when the part's rows are gone
     assert (manifest.dt, manifest.status) == (day, "gap")
     assert sorted(runs.archived()) == sorted(runs.truth())
+
+
+@pytest.mark.parametrize("table", ["jsonl", "manifests"])
+def test_a_day_that_was_read_long_before_it_is_committed_is_read_again_as_long_as_it_can_be(runs: Runs, table):
+    runs.server.add_rows("support", "chat", [row(LATE)], visible_at="2026-03-15T05:00:00Z")
+    with pytest.raises(Died):
+        runs.archive(store=dying_store(runs, table, after=False))
+    manifest = runs.at("2026-03-15T13:00:00Z")
+    assert (manifest.revision, manifest.read_at) == (1, "2026-03-15T13:00:00Z")
+    runs.assert_whole()
+    assert_valid(runs)
+
+
+def test_rows_that_were_read_long_before_are_kept_where_the_platform_shows_them_no_longer(runs: Runs):
+    runs.clock.set("2026-03-15T05:00:00Z")
+    with pytest.raises(Died):
+        runs.archive(store=dying_store(runs, "jsonl", after=False))
+    manifest = runs.at("2026-03-16T18:00:00Z")
+    assert (manifest.status, manifest.read_at) == ("sealed", "2026-03-15T05:00:00Z")
+    runs.assert_whole()
+    assert_valid(runs)
+
+
+def test_rows_of_a_read_that_another_machine_overtook_are_kept(runs: Runs, tmp_path):
+    runs.at("2026-03-14T12:00:00Z", spool_root=tmp_path / "a")
+    runs.clock.set("2026-03-15T22:00:00Z")
+    with pytest.raises(Died):
+        runs.archive(store=dying_store(runs, "jsonl", after=False), spool_root=tmp_path / "b")
+    runs.server.behaviour = Behaviour(time_filter="400")
+    runs.server.faults = Faults(heavy=[HeavyRange("2026-03-14T23:00:00Z", "2026-03-15T00:00:00Z", max_limit=0)])
+    assert runs.at("2026-03-16T18:00:00Z", spool_root=tmp_path / "a").status == "open"
+    runs.server.faults = Faults()
+    manifest = runs.at("2026-03-16T18:10:00Z", spool_root=tmp_path / "b")
+    assert (manifest.revision, manifest.status) == (3, "gap")
+    assert sorted(runs.archived()) == sorted(runs.truth())
+    assert_valid_but_for_gaps(runs)
 
 
 POLICY = RedactionPolicy(patterns=["email"], hash_fields=["user_id"], salt=SecretStr("salt"))

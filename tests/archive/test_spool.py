@@ -85,12 +85,26 @@ def test_what_was_read_is_found_again_in_order(filled: Path):
         assert rows == sorted(row for increment in increments() for row in increment.rows)
 
 
-@pytest.mark.parametrize("changes", [
-    {"purpose": Purpose(2, "gzip", None)}, {"purpose": Purpose(1, "zstd", None)}, {"purpose": Purpose(1, "gzip", "policy")},
-    {"not_before": 1000.5}], ids=["another revision", "another compression", "another redaction", "too old"])
-def test_a_spool_for_another_purpose_is_stale(filled: Path, changes):
+@pytest.mark.parametrize("changes", [{"purpose": Purpose(1, "zstd", None)}, {"purpose": Purpose(1, "gzip", "policy")}],
+                         ids=["another compression", "another redaction"])
+def test_a_spool_whose_rows_look_otherwise_is_forgotten(filled: Path, changes):
     with opened(filled, **changes) as spool:
-        assert (spool.resumed, spool.covered) == (False, [])
+        assert (spool.resumed, spool.slices) == (False, [])
+
+
+@pytest.mark.parametrize("changes", [{"purpose": Purpose(2, "gzip", None)}, {"not_before": 1000.5}],
+                         ids=["another revision", "too old"])
+def test_rows_that_were_read_for_something_else_or_too_long_ago_stay_and_prove_nothing(filled: Path, changes):
+    anew = increments()[0]
+    with opened(filled, started_at=2000.0, **changes) as spool:
+        assert (spool.started_at, spool.covered, spool.read, len(spool.slices)) == (2000.0, [], [], SLICES)
+        spool.add(anew)
+        spool.flush()
+    with opened(filled, started_at=3000.0, **changes) as spool:
+        assert (spool.started_at, spool.covered) == (2000.0, [Span(anew.lo, anew.hi)])
+        assert rows_in(spool) == sorted(anew.rows)
+        loose = [row for found in spool.slices if found.loose for row in spool.rows_of(found)]
+        assert sorted(loose) == sorted(row for increment in increments() for row in increment.rows)
 
 
 @pytest.mark.parametrize("field", SpoolKey.__struct_fields__)
@@ -166,12 +180,12 @@ def test_stretches_of_several_walks_come_in_any_order(tmp_path: Path):
         assert len(rows_in(spool)) == 80
 
 
-def test_loose_rows_cover_nothing_and_are_gone_after_a_crash(tmp_path: Path):
+def test_loose_rows_cover_nothing_and_outlive_a_crash(tmp_path: Path):
     with opened(tmp_path) as spool:
         spool.add_loose([log_row(SPAN.start + SECOND), log_row(SPAN.start)])
         assert (spool.covered, spool.has_loose_rows) == ([], True)
     with opened(tmp_path) as spool:
-        assert not spool.has_loose_rows
+        assert (spool.covered, spool.read, spool.has_loose_rows) == ([], [], True)
 
 
 def test_a_doubt_is_remembered_as_long_as_something_over_it_is(tmp_path: Path):
