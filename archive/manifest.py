@@ -184,12 +184,18 @@ class Manifest(_Part):
     def ends_on(self) -> date | None:
         """The last day for which a manifest is expected; None while the pipeline exists.
 
-        That is the day in which it was found to be gone: until then it may have written.
+        That is the day in which it was found to be gone: until then it may have written. A day of which all had vanished before
+        anybody archived (a date typed wrong, say) begins nothing either.
         """
-        if not self.ended:
-            return None
         day = date.fromisoformat(self.dt)
+        if not self.ended:
+            return day if self._vanished_before_the_first_run else None
         return day if self.ended_at is None else max(day, day_of(parse_instant(self.ended_at)))
+
+    @property
+    def _vanished_before_the_first_run(self) -> bool:
+        whole = [Gap(start=self.span.start, end=self.span.end, reason="before-first-run")]
+        return self.rows == 0 and self.gaps == whole
 
     @property
     def closes(self) -> bool:

@@ -68,6 +68,18 @@ def test_a_first_run_keeps_what_is_left_of_the_day_before_yesterday_as_a_gap_tha
     assert len(runs.manifests(BEFORE)) == 1
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_day_named_long_before_the_first_run_leaves_no_days_to_be_accounted_for_between(runs: Runs, first):
+    if not first:
+        run_all(runs, "2026-03-15T06:45:00Z")
+    assert gaps(runs.at("2026-03-15T07:00:00Z", date(2026, 1, 20))) == [("20T00:00:00", "21T00:00:00", "before-first-run")]
+    assert due(runs) == ([BEFORE, DAY] if first else [DAY])
+    run_all(runs, "2026-03-15T12:45:00Z")
+    run_all(runs, "2026-03-16T00:45:00Z")
+    assert archived_sources(runs.store, "support") == [SOURCE]
+    assert verified(runs) == ({13: "gap"} if first else {})  # what vanished since the archive was begun
+
+
 def test_a_first_run_that_could_not_read_all_that_is_shown_is_open_and_mended_without_losing_the_reason(runs: Runs):
     broken = Fault.gateway_timeout()
     runs.server.behaviour = Behaviour(time_filter="400")
