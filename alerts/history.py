@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..api.sources import LogSource
 from ..archive.manifest import Manifest
+from .completeness import is_whole
 from .machine import decide
 from .rules import BaseRule, RuleSet, newest_by_day, source_of
 from .transitions import Transition
@@ -64,13 +65,15 @@ def _run(rule: BaseRule, source: LogSource, manifests: list[Manifest], last: int
     incomplete: list[str] = []
     past: list[Transition] = []
     judged = manifests[-last:]
+    whole = max((manifest.dt for manifest in manifests[:-last] if is_whole(manifest)), default="")
     for manifest in judged:
         verdict = evaluate(rule, manifest, manifests)
         if verdict.state is State.FIRING or (verdict.state is State.NO_DATA and verdict.opens):
             fired.append(manifest.dt)
         if verdict.incomplete:
             incomplete.append(manifest.dt)
-        step = decide(reversed(past), verdict, manifest.dt, manifest.revision)
+        step = decide(reversed(past), verdict, manifest.dt, manifest.revision, whole=whole)
+        whole = manifest.dt if is_whole(manifest) else whole
         if step is not None:
             past.append(Transition(
                 claim_id="", number=len(past) + 1, at="", source=manifest.source, rule=rule.name, rule_kind=rule.rule_kind,

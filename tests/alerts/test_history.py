@@ -30,3 +30,11 @@ def test_a_dry_run_judges_each_pipeline_and_rule_with_the_days_before():
     assert found["error-count"].incomplete == ["2026-01-04"]
     assert found["new-exception"].fired == ["2026-01-02"]
     assert found["zero-rows"].fired == ["2026-01-03"]
+
+
+def test_a_dry_run_counts_the_message_of_a_gap_after_a_whole_day_as_a_real_run_sends_it():
+    cut = [gap(1, "retention")], [gap(3, "retention")]
+    days = [archived(1, errors=200, status="gap", gaps=cut[0]), archived(2, errors=200),
+            archived(3, errors=200, status="gap", gaps=cut[1])]
+    [found] = dry_run(RuleSet.from_threshold(100), days)
+    assert (found.fired, found.messages) == (["2026-01-01", "2026-01-02", "2026-01-03"], 2)
