@@ -304,6 +304,9 @@ class DeepsetClient:
                 return trouble  # so that the whole question is asked again
             return NotFoundError("There is no such pipeline, or it has no logs; which of the two could not be told.",
                                  _NAMES_ADVICE, str(source), 404)
+        if error.web_page:  # an ingress that lost its backend, say: taken for "no logs", it would hide them all
+            return ResponseError(f"{error.problem.rstrip('.')}. That came from something between here and the API: the "
+                                 f"{source.kind} exists.", "It is worth asking again.", error.where)
         return NoLogsError(f"The {source.kind} exists and has no logs.",
                            "Nothing is wrong if it was never deployed or never used.", error.where, 404)
 

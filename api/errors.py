@@ -100,6 +100,9 @@ class StatusError(ApiError):
         retry_after: seconds the server asked to wait, or None.
     """
 
+    web_page = False
+    """Whether the body was HTML: the API answers in JSON, so something in between did."""
+
     def __init__(
         self, problem: str = "", advice: str = "", where: str = "", status: int = 0, retry_after: float | None = None
     ) -> None:

@@ -64,7 +64,9 @@ def error_for_status(status: int, headers: Mapping[str, str], body: bytes, where
         kind, advice = ServerError, "It is worth asking again."
     said = shown(body, redact)
     problem = f"The API answered {status}{f': {said}' if said else '.'}"
-    return kind(problem, advice, where, status, retry_after(headers, now))
+    error = kind(problem, advice, where, status, retry_after(headers, now))
+    error.web_page = body.lstrip().startswith(b"<")
+    return error
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

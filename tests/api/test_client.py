@@ -109,6 +109,7 @@ def test_404_is_told_apart(platform: FakeDeepset, deepset: DeepsetClient) -> Non
     ([reply(b"", 404), reply(b"", 404), reply([{"name": "w"}])], e.PipelineNotFoundError),
     ([reply(b"", 404), reply(b"", 404), reply([])], e.WorkspaceNotFoundError),
     ([reply(b"", 404), reply({"name": "p", "pipeline_id": None, "status": None, "deleted": None})], e.NoLogsError),
+    ([reply(b" <html><h1>404 Not Found</h1></html>", 404), reply({"name": "p"})], e.ResponseError),
 ])
 def test_when_the_second_look_fails_the_error_claims_no_more_than_is_known(
     server: ScriptedServer, client: DeepsetClient, answers: list[bytes], kind: type[e.DeepsetError]
