@@ -314,6 +314,9 @@ class DeepsetClient:
         missing = self._workspace_missing(source.workspace, error)
         if isinstance(missing, WorkspaceNotFoundError) or missing.transient:
             return missing
+        if error.web_page:
+            return NotFoundError(error.problem, "A web page is no answer of the API: check the base URL and the proxy.",
+                                 str(source), 404)
         return PipelineNotFoundError(f"There is no {source.kind} of this name.", _NAMES_ADVICE, str(source), 404)
 
     def _workspace_missing(self, workspace: str, error: NotFoundError) -> ApiError:

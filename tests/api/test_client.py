@@ -100,6 +100,9 @@ def test_404_is_told_apart(platform: FakeDeepset, deepset: DeepsetClient) -> Non
     assert deepset.pipeline("support", "quiet").name == "quiet"
 
 
+WEB_PAGE = b" <html><h1>404 Not Found</h1></html>"
+
+
 @pytest.mark.parametrize(("answers", "kind"), [
     ([reply(b"", 404), reply(b"", 403)], e.NotFoundError),
     ([reply(b"", 404), reply(b"", 503)], e.ServerError),
@@ -109,7 +112,8 @@ def test_404_is_told_apart(platform: FakeDeepset, deepset: DeepsetClient) -> Non
     ([reply(b"", 404), reply(b"", 404), reply([{"name": "w"}])], e.PipelineNotFoundError),
     ([reply(b"", 404), reply(b"", 404), reply([])], e.WorkspaceNotFoundError),
     ([reply(b"", 404), reply({"name": "p", "pipeline_id": None, "status": None, "deleted": None})], e.NoLogsError),
-    ([reply(b" <html><h1>404 Not Found</h1></html>", 404), reply({"name": "p"})], e.ResponseError),
+    ([reply(WEB_PAGE, 404), reply({"name": "p"})], e.ResponseError),
+    ([reply(WEB_PAGE, 404), reply(WEB_PAGE, 404), reply(WEB_PAGE, 404)], e.NotFoundError),
 ])
 def test_when_the_second_look_fails_the_error_claims_no_more_than_is_known(
     server: ScriptedServer, client: DeepsetClient, answers: list[bytes], kind: type[e.DeepsetError]

@@ -7,7 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from prefect_deepset.api.errors import AuthenticationError, BadRequestError, PipelineNotFoundError, WorkspaceNotFoundError
+from prefect_deepset.api.errors import (
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    PipelineNotFoundError,
+    WorkspaceNotFoundError,
+)
 from prefect_deepset.archive.day import ArchiveOptions
 from prefect_deepset.archive.errors import ClockError, IdentityError
 from prefect_deepset.archive.plan import archived_sources, days_due
@@ -204,6 +210,16 @@ def test_a_pipeline_deleted_made_again_and_deleted_again_is_closed_on_its_last_m
     assert archived_sources(runs.store, "support") == []
     assert runs.manifests(date(2026, 3, 16))[-1].ended_at == "2026-03-16T00:45:00Z"
     assert verified(runs, "2026-03-20T00:00:00Z") == {15: "gap", 16: "gap"}
+
+
+def test_a_proxy_that_finds_nothing_does_not_close_a_pipeline(runs: Runs):
+    run_all(runs, "2026-03-15T00:45:00Z")
+    before = runs.keys()
+    runs.server.on_request = lambda _: Fault.html(404)
+    runs.clock.set("2026-03-16T00:45:00Z")
+    with pytest.raises(NotFoundError, match="web page"):
+        runs.archive(date(2026, 3, 15))
+    assert runs.keys() == before
 
 
 def test_a_pipeline_that_vanished_during_a_long_outage_is_closed(runs: Runs):
