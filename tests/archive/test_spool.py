@@ -23,7 +23,7 @@ from prefect_deepset.archive.day import ArchiveOptions
 from prefect_deepset.archive.errors import DiskFullError, SpoolError
 from prefect_deepset.archive.fill import fill_format
 from prefect_deepset.archive.redaction import RedactionPolicy
-from prefect_deepset.archive.spans import join_spans, subtract_spans
+from prefect_deepset.archive.spans import subtract_spans
 from prefect_deepset.archive.spool import Spool, SpoolKey
 from prefect_deepset.archive.spool_folder import default_root
 from prefect_deepset.archive.spool_index import Purpose
@@ -389,15 +389,3 @@ def test_spools_of_processes_that_were_killed_are_taken_over(tmp_path: Path):
     with opened(tmp_path) as spool:
         assert spool.resumed
         assert spool.covered == [Span(increments()[1].lo, SPAN.end)]
-
-
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda pair: Span(*pair)), max_size=6),
-       st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda pair: Span(*pair)), max_size=6))
-def test_spans_join_and_subtract_like_sets_of_instants(wanted, covered):
-    def instants(spans) -> set[int]:
-        return {instant for span in spans for instant in range(span.start, span.end)}
-
-    assert instants(join_spans(wanted)) == instants(wanted)
-    left = subtract_spans(wanted, covered)
-    assert instants(left) == instants(wanted) - instants(covered)
-    assert left == join_spans(left)
