@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 import warnings
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from ..blocks import DeepsetCredentials, LogArchive
 from ..flows import archive_daily_logs
 from ..testing.s3_server import EmbeddedS3
 from .check import Comparison, compare
+from .output import empty
 from .receiver import Receiver
 from .show import Show
 from .world import THRESHOLD, WORKSPACE, World
@@ -34,8 +34,7 @@ def tell(output: Path, rows: int) -> int:
     warnings.simplefilter("ignore")  # of the libraries below; what the demo has to say it says itself
     show = Show()
     day = datetime.now(UTC).date() - timedelta(days=1)
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
+    empty(output)
     with ExitStack() as stack:
         world = stack.enter_context(World(day, rows))
         receiver = stack.enter_context(Receiver())
