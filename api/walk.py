@@ -138,15 +138,15 @@ class Walk:
                 self._keep(rows)
                 self._claim_end(page, self._enter, answered_at)
             else:
-                self._stuck_above(page)  # an inclusive server whose page is full of rows at or above the way in
+                self._stuck_above(page, held=False)  # an inclusive server whose page is full of rows at or above the way in
             return
         self._notice_unseen(rows, anchor)
         held = any(row.logged_at == anchor.logged_at and row.log_id == anchor.log_id for row in rows)
         below = oldest.logged_at < anchor.logged_at
         if held and (below or last):
             self._accept(page, oldest, answered_at)
-        elif not below:
-            self._stuck_above(page)
+        elif not below and (held or oldest.logged_at > anchor.logged_at or is_full(page, self.load.limit, self.learned)):
+            self._stuck_above(page, held=held)
         elif self._place.peek is not None:
             self._place.try_again("short pages", self.cursor)
             self._place.stop_peeking()  # there is more: it must come in a page that shows the anchor
@@ -221,8 +221,8 @@ class Walk:
         self._place.try_again("without the row it has just shown", self.cursor)
         self._follow(self._place.widen())
 
-    def _stuck_above(self, page: Page) -> None:
-        """Nothing older than the anchor came, and the server says there is more."""
+    def _stuck_above(self, page: Page, *, held: bool) -> None:
+        """Nothing older than the anchor came, which the page may hold, and the server says there is more."""
         self._place.try_again("no older rows", self.cursor)
         self._keep(page.rows)  # real rows, whatever they prove
         times = [row.logged_at for row in page.rows]
@@ -235,7 +235,7 @@ class Walk:
             full=MAX_LIMIT,
             above=max(times) - self.cursor,
             narrower=None if self.learned.disordered else self._narrower(),
-            peekable=self._anchor is not None and min(times) == self.position and may_be_last(page, self.learned),
+            peekable=held and min(times) == self.position and may_be_last(page, self.learned),
         )
         if following is Next.SPLITS:  # should they fail, what this page shows of the tie is kept all the same
             self._keep([row for row in page.rows if row.logged_at < self._held.handed_out])

@@ -281,40 +281,6 @@ def test_a_way_in_full_of_rows_is_passed_by_less_than_the_finest_time():
     assert_whole(SimulatedServer([*full, row(DAY.end - 500, "below"), *even(30)], inclusive=True, total="zero"))
 
 
-def test_a_tie_on_a_server_that_compares_by_the_second_and_includes_the_cursor_is_passed():
-    generator = random.Random(2)
-    dense = [row(START + (7200 + n % 3) * SECOND + generator.randrange(10**6) * MICROSECOND, f"d{n}",
-                 generator.choice(["info", "error", "warning"]), generator.choice(["haystack", "unknown"])) for n in range(420)]
-    server = SimulatedServer(even(200) + dense, precision="s", inclusive=True)
-    result, rows = read(server)
-    missing = set(truth(server)) - set(keys(rows)) - set(keys(result.strays))
-    doubtful = [u.span for u in result.unread] + [t.span for t in result.tally.ties]
-    assert all(any(s.start <= at < s.end for s in doubtful) for at, _ in missing)
-    assert not result.unread
-
-
-@pytest.mark.parametrize("has_more", ["exact", "until_empty", "never"])
-@pytest.mark.parametrize("total", ["after", "zero"])
-@pytest.mark.parametrize("filters", ["honoured", "refused"])
-@pytest.mark.parametrize("above", [0, 90])
-def test_a_tie_in_a_second_that_the_server_shows_from_its_top_is_passed_once(has_more, total, filters, above):
-    class Bounded(SimulatedServer):
-        def fetch(self, request: Request):
-            assert self.requests < 600
-            return super().fetch(request)
-
-    at = START + 7200 * SECOND + 716_402 * MICROSECOND
-    tie = [row(at, f"t{n}", ["info", "error", "warning"][n % 3], ["haystack", "unknown"][n % 2]) for n in range(209)]
-    around = [row(at + (n - 60) * 3 * MILLISECOND, f"a{n}", ["debug", "critical"][n % 2]) for n in range(60 + above) if n != 60]
-    server = Bounded(even(300) + tie + around, precision="s", inclusive=True, total=total, filters=filters, has_more=has_more)
-    server.time_filter = "refused"
-    result, rows = read(server)
-    missing = set(truth(server)) - set(keys(rows)) - set(keys(result.strays))
-    assert result.unread == []
-    assert all(any(tie.span.start <= at < tie.span.end for tie in result.tally.ties) for at, _ in missing)
-    assert filters == "refused" or not missing
-
-
 def test_short_pages_are_not_taken_for_the_end():
     assert_whole(SimulatedServer(even(1500), short_rate=0.5, seed=3))
 
