@@ -145,7 +145,7 @@ class Walk:
         below = oldest.logged_at < anchor.logged_at
         if held and (below or last):
             self._accept(page, oldest, answered_at)
-        elif not below and (held or oldest.logged_at > anchor.logged_at or is_full(page, self.load.limit, self.learned)):
+        elif not below:
             self._stuck_above(page, held=held)
         elif self._place.peek is not None:
             self._place.try_again("short pages", self.cursor)
