@@ -128,23 +128,26 @@ class DeepsetClient:
         Raises:
             WorkspaceNotFoundError: no such workspace, or the key does not see it.
             InvalidInputError: no name that a workspace can have.
+            ResponseError: the list brings fewer than it says there are: what is not listed would not be read.
             ApiError: no answer, or another one.
         """
         target = f"/workspaces/{quote(check_name(workspace, 'workspace'), safe='')}/pipelines?limit={MAX_LIMIT}&page_number="
         found: dict[str, Pipeline] = {}
-        number, has_more = 1, True
-        while has_more:
+        number, has_more, total = 1, True, 0
+        while has_more or len(found) < total:
             where = f"workspace {workspace!r}, page {number} of its pipelines"
             with self._placed(lambda where=where: where):
                 try:
-                    page, has_more = parse_pipelines(self._connection.get(f"{target}{number}", lambda where=where: where))
+                    body = self._connection.get(f"{target}{number}", lambda where=where: where)
                 except NotFoundError as error:
                     raise self._workspace_missing(workspace, error) from error
+                page, has_more, total = parse_pipelines(body)
                 known = len(found)
                 for pipeline in page:
                     found.setdefault(pipeline.pipeline_id or pipeline.name, pipeline)
-                if has_more and len(found) == known:
-                    raise ResponseError("The list of pipelines says there is more and brings nothing new.")
+                if (has_more or len(found) < total) and len(found) == known:
+                    of = f" after {known} of {total}" if total else ""
+                    raise ResponseError(f"The list of pipelines says there is more{of} and brings nothing new.")
             number += 1
         return [pipeline for pipeline in found.values() if not pipeline.deleted]
 

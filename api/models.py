@@ -114,8 +114,8 @@ def parse_pipeline(body: bytes) -> Pipeline:
         raise ResponseError("The answer is not a pipeline.") from error
 
 
-def parse_pipelines(body: bytes) -> tuple[list[Pipeline], bool]:
-    """One page of ``GET .../pipelines``, deleted ones included, and whether there are more.
+def parse_pipelines(body: bytes) -> tuple[list[Pipeline], bool, int]:
+    """One page of ``GET .../pipelines``, deleted ones included, whether there are more, and how many it says there are in all.
 
     Raises:
         ResponseError: when it is anything else.
@@ -127,9 +127,11 @@ def parse_pipelines(body: bytes) -> tuple[list[Pipeline], bool]:
     if not isinstance(fields.get("data"), list) or not isinstance(fields.get("has_more"), bool):
         raise ResponseError("The answer is not a page of pipelines: `data` or `has_more` is missing.")
     try:
-        return [Pipeline.model_validate(item) for item in fields["data"]], fields["has_more"]
+        listed = [Pipeline.model_validate(item) for item in fields["data"]]
     except ValidationError as error:
         raise ResponseError("The answer holds a pipeline without a name.") from error
+    total = fields.get("total")
+    return listed, fields["has_more"], total if isinstance(total, int) else 0
 
 
 def _json(body: bytes) -> object:

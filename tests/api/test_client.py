@@ -136,6 +136,16 @@ def test_pipelines_come_from_all_pages_without_deleted_ones(platform: FakeDeepse
     assert all(pipeline.pipeline_id for pipeline in deepset.pipelines("support"))
 
 
+def test_a_list_that_says_it_is_over_is_asked_for_what_its_total_counts(server: ScriptedServer, client: DeepsetClient) -> None:
+    pages = [{"data": [{"name": name, "pipeline_id": name} for name in names], "has_more": False, "total": 5}
+             for names in ("ab", "cd", "e")]
+    server.answers(*map(reply, pages))
+    assert [pipeline.name for pipeline in client.pipelines("w")] == list("abcde")
+    server.answers(*map(reply, [*pages[:2], {"data": [], "has_more": False, "total": 5}]))
+    with pytest.raises(e.ResponseError, match="after 4 of 5"):
+        client.pipelines("w")
+
+
 def test_a_list_that_never_ends_is_an_error(server: ScriptedServer, client: DeepsetClient) -> None:
     server.answers(reply({"data": [{"name": "a", "pipeline_id": "1"}], "has_more": True, "total": 9}))
     with pytest.raises(e.ResponseError, match="nothing new") as caught:

@@ -41,6 +41,12 @@ def test_times_at_the_calendar_s_ends_are_refused_by_name(value: datetime | str)
         to_instant(value, "end")
 
 
+@pytest.mark.parametrize("value", ["2026-01-31T00:00:00", "2026-01-31 00:00:00.5", datetime(2026, 1, 31)])  # noqa: DTZ001
+def test_a_time_without_a_zone_is_refused_by_name(value: datetime | str) -> None:
+    with pytest.raises(InvalidInputError, match="`start` has no time zone"):
+        to_instant(value, "start")
+
+
 @pytest.mark.parametrize("value", [DAY, "2026-01-31", datetime(2026, 1, 31), datetime(2026, 1, 31, tzinfo=UTC)])  # noqa: DTZ001
 def test_a_day_may_come_as_text_or_as_a_midnight(value: date | str) -> None:
     day = to_day(value, "day")
