@@ -24,17 +24,17 @@ from .errors import (
     WorkspaceNotFoundError,
 )
 from .filters import each, origin_and
-from .learned import Learned
-from .levels import LevelFilter, level_rows
+from .levels import LevelFilter
 from .models import Pipeline, PipelineLog, Workspace, parse_pipeline, parse_pipelines, parse_workspaces
+from .origins import origin_rows
 from .parameters import check_text, check_texts
 from .rows import Page, Row, decode_page
 from .sources import LogSource
 from .statuses import shown_instead
-from .stream import Asking, Stream, merged
+from .stream import Asking, merged
 from .times import SECOND, Span, format_instant, to_instant
 from .urls import DEFAULT_BASE_URL, check_name
-from .walk import MAX_LIMIT, Request, Walk
+from .walk import MAX_LIMIT, Request
 
 __all__ = ["DEFAULT_BASE_URL", "MAX_LIMIT", "DeepsetClient", "Order"]
 
@@ -250,7 +250,9 @@ class DeepsetClient:
         check_text(filter, "filter")
         chosen, named_origins = each(check_texts(levels, "levels")), each(check_texts(origins, "origins"))
         wanted = LevelFilter(chosen) if chosen else None
-        streams = [self._stream(source, span, wanted, origin, origin_and(origin, filter)) for origin in named_origins or [None]]
+        for origin in named_origins:
+            origin_and(origin, filter)  # what cannot be sent is refused at once
+        streams = [self._stream(source, span, wanted, origin, origin_and(None, filter)) for origin in named_origins or [None]]
         return streams[0] if len(streams) == 1 else merged(streams)
 
     def check_span(self, source: LogSource, span: Span) -> None:
@@ -272,14 +274,11 @@ class DeepsetClient:
                                     "Give a time that has come.", str(source))
 
     def _stream(self, source: LogSource, span: Span, levels: LevelFilter | None, origin: str | None,
-                query: str | None) -> Iterator[Row]:
-        """The rows of one origin; a server that ignores the filter, or compares without case, cannot add others' rows."""
+                raw: str | None) -> Iterator[Row]:
         def fetch(request: Request) -> Page:
             return self.logs_page(source, after=request.after, limit=request.limit, filter=request.filter)
 
-        asking = Asking(fetch, str(source), self._server_time, self._sleep)
-        found = level_rows(span, levels, asking, query) if levels else Stream(Walk(span, Learned(), query), asking).rows()
-        return (row for row in found if origin is None or row.origin.lower() == origin.lower())
+        return origin_rows(span, origin, levels, Asking(fetch, str(source), self._server_time, self._sleep), raw)
 
     def _server_time(self) -> float:
         """Seconds since 1970 by the API's clock, as far as it told: what is still shown is judged by that one."""

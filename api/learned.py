@@ -31,6 +31,8 @@ class Learned:
     time_filter: bool = False
     """A `logged_at` filter was shown to be honoured."""
     time_filter_probed: bool = False
+    cuts_first: bool | None = None
+    """Whether a filter is applied to a page that was cut before; None until it mattered."""
     total_counts: Literal["after", "all", "unclear"] | None = None
     """What `total` counts: rows below the cursor, all rows, or neither."""
     largest_page: int = 0

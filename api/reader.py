@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from .again import retrying
 from .budget import Budget
+from .cut_first import cuts_first
 from .errors import ApiError, DeepsetError, GatewayTimeoutError, NoLogsError, ReadTimeoutError, TimeBudgetError
 from .learned import Learned
 from .rows import Page, Row
@@ -122,11 +123,21 @@ class Reader:
         seen = walk.known_in(tie)
         read = read_tie(tie, walk.filter, self._learned, seen, self._run)
         found = seen | {(row.logged_at, row.log_id) for row in read.rows if tie.start <= row.logged_at < tie.end}
-        resolved = read.resolved and self._total_agrees(walk, tie, [at for at, _ in found])
+        resolved = read.resolved and self._total_agrees(walk, tie, [at for at, _ in found]) and not self._cuts_first(walk, tie)
         if not resolved:
             with self._lock:
                 self._tally.ties.append(TieFound(tie, len(found)))
         walk.pass_tie(read.rows, resolved=resolved)
+
+    def _cuts_first(self, walk: Walk, tie: Span) -> bool:
+        """Whether the splits, which agree, may both have shown no more than one page does."""
+        if self._learned.cuts_first is None:
+            request = Request(tie.end, MAX_LIMIT, walk.filter)
+            try:
+                self._learned.cuts_first = cuts_first(self._ask, request, self._ask(request))
+            except ApiError:
+                return False  # whatever is wrong there, the walk will meet it
+        return self._learned.cuts_first
 
     def _total_agrees(self, walk: Walk, tie: Span, times: list[int]) -> bool:
         """Whether the server's own count of the tie, where `total` counts the rows below a cursor, is the number of rows found.
