@@ -7,6 +7,7 @@ pages, without asking again and without keeping more than a page of it.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -33,8 +34,9 @@ def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: str
                  now: Callable[[], float] = time.time, sleep: Callable[[float], None] = time.sleep) -> Path:
     """The rows of a span as CSV (RFC 4180, UTF-8, the platform's own columns), newest first; returns `path`.
 
-    The rows are written to ``<path>.part``, which becomes `path` once all of them are there. On an error nothing is left,
-    and a file that was at `path` before stays as it was.
+    The rows are written to a file of their own beside it, ``.<name>.<8 random characters>.part``, which becomes `path` once all
+    of them are there. On an error nothing is left, and a file that was at `path` before stays as it was. Of several downloads
+    to one `path` at once, each that succeeds puts a whole file there; the last one's stays.
 
     Args:
         client: asks.
@@ -53,12 +55,12 @@ def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: str
     """
     path = _checked(path, str(source))
     client.check_span(source, span)
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     walk = Walk(span, Learned())
     with ExitStack() as stack:
         pages = stack.enter_context(_CsvPages(client, source, walk))
         try:
-            with part.open("wb") as file:
+            with part.open("xb") as file:
                 stack.callback(part.unlink, missing_ok=True)
                 rows = stream_rows(walk, pages.fetch, str(source), now=now, sleep=sleep)
                 first = next(rows, None)  # the header is known from here on
