@@ -100,6 +100,10 @@ class DeepsetClient:
         """A short hash of the key, which tells keys apart and gives nothing away."""
         return self._connection.key_hash
 
+    def redact(self, text: str) -> str:
+        """The text without the key, or any piece of it."""
+        return self._connection.redact(text)
+
     @property
     def requests_sent(self) -> int:
         """Requests sent so far, redirects included; exact while one thread asks."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from .client import DeepsetClient
-from .csv_records import Header, Record, Records, encode_record, same_row
+from .csv_records import Header, Record, Records, encode_record, same_row, shown_names
 from .errors import CsvHeaderError, InvalidInputError, NoLogsError, ResponseError
 from .learned import Learned
 from .rows import Page, Row
@@ -92,8 +92,8 @@ class _Answer:
 
     close: Callable[[], None]
 
-    def __init__(self, lines: Iterator[str], where: str) -> None:
-        self.reader = Records(lines, where)
+    def __init__(self, lines: Iterator[str], where: str, redact: Callable[[str], str]) -> None:
+        self.reader = Records(lines, where, redact)
         self._records = iter(self.reader)
         self._next = next(self._records, None)
         self.last: Record | None = None
@@ -154,7 +154,7 @@ class _CsvPages:
         with ExitStack() as stack:
             lines = stack.enter_context(
                 self._client.logs_csv(self._source, after=request.after, limit=request.limit, filter=request.filter))
-            answer = _Answer(lines, str(self._source))
+            answer = _Answer(lines, str(self._source), self._client.redact)
             answer.close = stack.pop_all().close
         return answer
 
@@ -162,8 +162,9 @@ class _CsvPages:
         if header is None:
             return
         if self.header is not None and header.names != self.header.names:
-            raise CsvHeaderError(f"The CSV's columns changed while it was read: {', '.join(self.header.names)} became "
-                                 f"{', '.join(header.names)}.", "Run again.", str(self._source))
+            before, after = (shown_names(names, self._client.redact) for names in (self.header.names, header.names))
+            raise CsvHeaderError(f"The CSV's columns changed while it was read: {before} became {after}.", "Run again.",
+                                 str(self._source))
         self.header = header
 
     def _continued(self, request: Request) -> _Answer | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from .errors import CsvHeaderError, ReadError, ResponseError
@@ -16,6 +16,8 @@ REQUIRED = ("log_id", "message", "logged_at", "level", "origin")
 """What the contract requires of each row; more columns are kept."""
 
 _FIELD_LIMIT = 2**31 - 1
+_LOOKED_AT = 2000
+"""Characters of a name that are searched for the key: cut at thirty before, a piece of it might not be known any more."""
 _CR = "\ud800"
 """Stands for a carriage return inside a record, which Python's reader takes for a line end. No text from bytes holds it."""
 
@@ -48,14 +50,16 @@ class Records:
     Args:
         lines: text with line ends, as `DeepsetClient.logs_csv` gives it.
         where: the place that errors name.
+        redact: hides the key in a text that an error shows.
     """
 
-    def __init__(self, lines: Iterator[str], where: str) -> None:
+    def __init__(self, lines: Iterator[str], where: str, redact: Callable[[str], str] = str) -> None:
         if csv.field_size_limit() < _FIELD_LIMIT:
             csv.field_size_limit(_FIELD_LIMIT)  # messages of a mebibyte are real; Python stops at 128 kB
         self.header: Header | None = None
         self._lines = lines
         self._where = where
+        self._redact = redact
         self._terminated = True
         self._line_end = ""
         self._mixed = False
@@ -77,7 +81,7 @@ class Records:
                     raise ReadError("A CSV record ends in CRLF where the header ends in LF, so whether the CR is part of it "
                                     "cannot be told.", "Read the logs as JSON: fetch_logs or archive_day.", self._where)
                 if self.header is None:
-                    self.header = read_header(cells, self._where)
+                    self.header = read_header(cells, self._where, self._redact)
                     continue
                 yield Record(self._row(cells, self.header), self._terminated)
         except csv.Error as error:
@@ -97,17 +101,22 @@ class Records:
                                 self._where)
         try:
             instant = parse_instant(cells[header.logged_at])
-        except ValueError as error:
+        except ValueError:
             raise ResponseError("A CSV record's `logged_at` is not a time.", "It is worth asking again.",
-                                self._where) from error
+                                self._where) from None  # its text holds what came
         if not cells[header.log_id]:
             raise ResponseError("A CSV record has no `log_id`.", "It is worth asking again.", self._where)
         cells = [cell.replace(_CR, "\r") for cell in cells]
         return Row(instant, cells[header.log_id], cells[header.level], cells[header.origin], encode_record(cells))
 
 
-def read_header(cells: Sequence[str], where: str) -> Header:
+def read_header(cells: Sequence[str], where: str, redact: Callable[[str], str] = str) -> Header:
     """The header in a first record: names in any order and case, with blanks or hyphens for underscores, others beside them.
+
+    Args:
+        cells: the record.
+        where: the place that errors name.
+        redact: hides the key in a text that an error shows.
 
     Raises:
         CsvHeaderError: a required column is missing or there twice; lists what came.
@@ -119,10 +128,15 @@ def read_header(cells: Sequence[str], where: str) -> Header:
         if any(map(_is_instant, names)):  # a row, whose content belongs into no error
             raise CsvHeaderError("The CSV begins with a record, not with the columns' names.",
                                  "Please report this; until then read the logs as JSON.", where)
-        came = ", ".join(repr(name[:30]) for name in names[:12]) + (", ..." if len(names) > 12 else "")
+        came = shown_names(names, redact)
         raise CsvHeaderError(f"The CSV's columns are not the ones known: no single {', '.join(missing)} among {came}.",
                              "Please report this header; until then read the logs as JSON.", where)
     return Header(names, *(plain.index(name) for name in ("log_id", "logged_at", "level", "origin")))
+
+
+def shown_names(names: Sequence[str], redact: Callable[[str], str]) -> str:
+    """The first dozen names as an error shows them, which may be any text: short, and without the key."""
+    return ", ".join(repr(redact(name[:_LOOKED_AT])[:30]) for name in names[:12]) + (", ..." if len(names) > 12 else "")
 
 
 def _is_instant(text: str) -> bool:
