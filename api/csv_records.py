@@ -88,7 +88,8 @@ class Records:
             raise ResponseError(f"The CSV breaks off or is none: {error}.", "It is worth asking again.", self._where) from error
 
     def _watched(self) -> Iterator[str]:
-        for line in self._lines:
+        for came in self._lines:
+            line = came if self._line_end else came.removeprefix("\ufeff")  # before a quoted name, it would hide the quotes
             self._terminated = line.endswith("\n")
             self._line_end = self._line_end or ("\r\n" if line.endswith("\r\n") else "\n")
             self._mixed = self._line_end == "\n" and line.endswith("\r\n")
@@ -121,7 +122,7 @@ def read_header(cells: Sequence[str], where: str, redact: Callable[[str], str] =
     Raises:
         CsvHeaderError: a required column is missing or there twice; lists what came.
     """
-    names = (cells[0].removeprefix("\ufeff"), *cells[1:])
+    names = tuple(cells)
     plain = _plain(names)
     missing = [name for name in REQUIRED if plain.count(name) != 1]
     if missing:

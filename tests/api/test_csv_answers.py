@@ -11,6 +11,7 @@ from prefect_deepset.api.client import DeepsetClient
 from prefect_deepset.api.csv_logs import download_csv
 from prefect_deepset.api.sources import LogSource
 from prefect_deepset.api.times import Span, parse_instant
+from prefect_deepset.testing import row
 
 from .conftest import KEY
 from .scripted import ScriptedServer, reply
@@ -66,3 +67,18 @@ def test_a_record_that_holds_the_key_for_a_time_does_not_make_it_show(
     with pytest.raises(e.ResponseError, match="not a time") as caught:
         download(client, tmp_path)
     assert KEY[4:] not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("header", [
+    '"log_id","message","logged_at","level","origin"', 'log_id,"message",logged_at,level,"origin"',
+])
+def test_a_byte_order_mark_before_any_header_is_dropped(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path, header: str, line_end: str
+) -> None:
+    body = f'\ufeff{header}{line_end}"1","\ufeffm","2026-01-31T10:00:00Z","info","o"{line_end}'.encode()
+    rows = [row("2026-01-31T10:00:00Z", "1", "\ufeffm")]
+    server.answer = lambda asked: (reply(body, kind="text/csv") if asked.headers["accept"] == "text/csv" else
+                                   reply({"data": rows, "has_more": False, "total": 1}))
+    written = "log_id,message,logged_at,level,origin\r\n1,\ufeffm,2026-01-31T10:00:00Z,info,o\r\n"
+    assert download(client, tmp_path).decode() == written
