@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from .errors import CsvHeaderError, ReadError, ResponseError
 from .rows import Row, loose_fields
+from .statuses import shown_instead
 from .times import parse_instant
 
 REQUIRED = ("log_id", "message", "logged_at", "level", "origin")
@@ -70,19 +71,19 @@ class Records:
 
         Raises:
             CsvHeaderError: a header without the columns that are needed.
-            ResponseError: a record that is cut short or is none.
+            ResponseError: a record that is cut short or is none, or a page of something in between in place of the CSV.
             ReadError: a record whose end cannot be told.
         """
         try:
             for cells in csv.reader(self._watched(), strict=True):
                 if not cells:
                     continue
-                if self._mixed:
-                    raise ReadError("A CSV record ends in CRLF where the header ends in LF, so whether the CR is part of it "
-                                    "cannot be told.", "Read the logs as JSON: fetch_logs or archive_day.", self._where)
                 if self.header is None:
                     self.header = read_header(cells, self._where, self._redact)
                     continue
+                if self._mixed:
+                    raise ReadError("A CSV record ends in CRLF where the header ends in LF, so whether the CR is part of it "
+                                    "cannot be told.", "Read the logs as JSON: fetch_logs or archive_day.", self._where)
                 yield Record(self._row(cells, self.header), self._terminated)
         except csv.Error as error:
             raise ResponseError(f"The CSV breaks off or is none: {error}.", "It is worth asking again.", self._where) from error
@@ -121,6 +122,7 @@ def read_header(cells: Sequence[str], where: str, redact: Callable[[str], str] =
 
     Raises:
         CsvHeaderError: a required column is missing or there twice; lists what came.
+        ResponseError: it is no header at all, but the beginning of a web page, of JSON, or of some message.
     """
     names = tuple(cells)
     plain = _plain(names)
@@ -129,10 +131,24 @@ def read_header(cells: Sequence[str], where: str, redact: Callable[[str], str] =
         if any(map(_is_instant, names)):  # a row, whose content belongs into no error
             raise CsvHeaderError("The CSV begins with a record, not with the columns' names.",
                                  "Please report this; until then read the logs as JSON.", where)
+        if _begins_a_page(plain):
+            said = shown_instead(",".join(names).encode("utf-8", "replace"), redact)
+            raise ResponseError(f"Asked for CSV, the API sent something else. {said}".rstrip(), "It is worth asking again.",
+                                where)
         came = shown_names(names, redact)
         raise CsvHeaderError(f"The CSV's columns are not the ones known: no single {', '.join(missing)} among {came}.",
                              "Please report this header; until then read the logs as JSON.", where)
     return Header(names, *(plain.index(name) for name in ("log_id", "logged_at", "level", "origin")))
+
+
+def _begins_a_page(plain: Sequence[str]) -> bool:
+    """Whether a first record without the columns is no CSV header. One cell that holds two columns' names is one, of another
+    dialect."""
+    if any(name in REQUIRED for name in plain):
+        return False
+    if plain[0].startswith(("<", "{")):
+        return True
+    return len(plain) == 1 and not all(name in plain[0] for name in ("log_id", "logged_at"))
 
 
 def shown_names(names: Sequence[str], redact: Callable[[str], str]) -> str:

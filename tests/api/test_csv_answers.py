@@ -14,7 +14,7 @@ from prefect_deepset.api.times import Span, parse_instant
 from prefect_deepset.testing import row
 
 from .conftest import KEY
-from .scripted import ScriptedServer, reply
+from .scripted import Asked, ScriptedServer, reply
 
 SOURCE = LogSource("support", "chat")
 SPAN = Span(parse_instant("2026-01-31T00:00:00Z"), parse_instant("2026-02-01T00:00:00Z"))
@@ -82,3 +82,45 @@ def test_a_byte_order_mark_before_any_header_is_dropped(
                                    reply({"data": rows, "has_more": False, "total": 1}))
     written = "log_id,message,logged_at,level,origin\r\n1,\ufeffm,2026-01-31T10:00:00Z,info,o\r\n"
     assert download(client, tmp_path).decode() == written
+
+
+HEADER = "log_id,message,logged_at,level,origin"
+RECORD = "1,m,2026-01-31T10:00:00Z,info,o"
+ROWS = [row("2026-01-31T10:00:00Z", "1", "m")]
+WEB_PAGE = '<!DOCTYPE html>\n<html lang="en"><head><meta content="a, b"><title>502</title></head></html>\n'
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/csv; charset=utf-8"])
+@pytest.mark.parametrize("body", [
+    WEB_PAGE, f"\n {WEB_PAGE}", f"\r\n\n{WEB_PAGE}", WEB_PAGE.replace("\n", "\r\n"), "<html><meta content='a, b'>Bad</html>",
+    "upstream request timeout", "no healthy upstream\n", '{"detail": "down", "errors": ["a", "b"]}', f"Who is {KEY}?",
+])
+def test_a_page_in_place_of_csv_is_asked_again(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path, body: str, kind: str
+) -> None:
+    def answer(asked: Asked) -> bytes:
+        if asked.headers["accept"] != "text/csv":
+            return reply({"data": ROWS, "has_more": False, "total": 1})
+        return pages.pop() if pages else csv_of(HEADER, RECORD)
+
+    pages = [reply(body.encode(), kind=kind)] * 2
+    server.answer = answer
+    assert download(client, tmp_path) == f"{HEADER}\r\n{RECORD}\r\n".encode()
+    (tmp_path / "day.csv").unlink()
+    pages = [reply(body.encode(), kind=kind)] * 20
+    with pytest.raises(e.ResponseError, match="sent something else") as caught:
+        download(client, tmp_path)
+    assert KEY[4:] not in str(caught.value)
+    assert len(pages) == 14
+
+
+@pytest.mark.parametrize("header", [
+    "id,text", "log_id", "message", HEADER.replace(",", ";"), HEADER.replace(",", "\t"), "<b>,message,level", "a,b c\r\n1,2",
+])
+def test_a_csv_with_other_columns_is_not_asked_again(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path, header: str
+) -> None:
+    server.answers(csv_of(header))
+    with pytest.raises(e.CsvHeaderError, match="not the ones known"):
+        download(client, tmp_path)
+    assert len(server.asked) == 1
