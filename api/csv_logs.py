@@ -125,6 +125,8 @@ class _CsvPages:
         self._open: _Answer | None = None
         self._oldest: Row | None = None
         """Of the page that came last from the open answer."""
+        self._uncertain: bytes | None = None
+        """A last record that neither its line end nor JSON has shown to be whole."""
 
     def __enter__(self) -> Self:
         return self
@@ -196,7 +198,8 @@ class _CsvPages:
     def _whole(self, answer: _Answer, rows: list[Row], request: Request) -> Page:
         """The page of an answer that was read to its end: where it is short, JSON says whether there is more.
 
-        A last record without a line end may be cut short, so it counts only where JSON shows the same row.
+        A last record without a line end may be cut short, so it counts only where JSON shows the same row, or where JSON cannot
+        tell and the next answer ends with the same record.
         """
         doubtful = rows.pop() if answer.last is not None and not answer.last.terminated else None
         if len(rows) + (doubtful is not None) == request.limit:
@@ -210,12 +213,19 @@ class _CsvPages:
             twin = next((row for row in page.rows if row.log_id == doubtful.log_id), None)
             left_out = twin is None
             if twin is not None:
-                if not same_row(self.header, doubtful, twin):
-                    raise ResponseError("The CSV's last record is cut short.", "It is worth asking again.", str(self._source))
+                self._check_whole(self.header, doubtful, twin)
                 rows.append(doubtful)
         known = {row.log_id for row in rows}
         more = page.has_more or left_out or any(row.log_id not in known for row in page.rows)
         return Page(rows, more, page.total)
+
+    def _check_whole(self, header: Header, doubtful: Row, twin: Row) -> None:
+        whole = same_row(header, doubtful, twin)
+        if whole or (whole is None and doubtful.raw == self._uncertain):
+            return
+        self._uncertain = doubtful.raw if whole is None else None
+        raise ResponseError("The CSV's last record has no line end, and may be cut short." if whole is None else
+                            "The CSV's last record is cut short.", "It is worth asking again.", str(self._source))
 
     def _close(self) -> None:
         if self._open is not None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from .errors import CsvHeaderError, ReadError, ResponseError
 from .rows import Row, loose_fields
 from .statuses import shown_instead
-from .times import parse_instant
+from .times import SECOND, parse_instant
 
 REQUIRED = ("log_id", "message", "logged_at", "level", "origin")
 """What the contract requires of each row; more columns are kept."""
 
 _FIELD_LIMIT = 2**31 - 1
+_NULLS = frozenset({"", "null", "None", "NaN", "nan"})
+_FRACTION = re.compile(r"[.,](\d+)")
 _LOOKED_AT = 2000
 """Characters of a name that are searched for the key: cut at thirty before, a piece of it might not be known any more."""
 _CR = "\ud800"
@@ -164,23 +167,49 @@ def _is_instant(text: str) -> bool:
     return True
 
 
-def same_row(header: Header, record: Row, row: Row) -> bool:
-    """Whether a CSV record says what the JSON row of the same id says, column by column."""
+def same_row(header: Header, record: Row, row: Row) -> bool | None:
+    """Whether a CSV record without a line end is whole, by the JSON row of the same id; None where that cannot be told.
+
+    A comma follows every cell but the last, so that one alone can be cut short. It is compared, and what every row must have.
+    """
     cells = next(csv.reader(io.StringIO(record.raw.decode("utf-8", "surrogateescape"), newline="")))
     fields = loose_fields(row.raw)
-    columns = zip(_plain(header.names), cells, strict=True)
-    return all(_same_value(cell, fields[name]) for name, cell in columns if name in fields)
+    said: set[bool | None] = set()
+    for place, (name, cell) in enumerate(zip(_plain(header.names), cells, strict=True), 1):
+        last = place == len(cells)
+        if name == "logged_at":
+            said.add(_same_time(cell, fields[name], last=last))
+        elif last or name in REQUIRED:
+            said.add(_same_value(cell, fields[name]) if name in fields else None)
+    return False if False in said else None if None in said else True
 
 
-def _same_value(cell: str, value: object) -> bool:
+def _same_time(cell: str, text: str, *, last: bool) -> bool | None:
+    """Whether two times are the same instant, as finely as both show it. The last cell may have lost its fraction or offset."""
+    if cell == text:
+        return True
+    if abs(parse_instant(cell) - parse_instant(text)) >= max(_unit(cell), _unit(text)):
+        return False
+    return None if last else True
+
+
+def _unit(text: str) -> int:
+    """How finely a time is shown, in nanoseconds."""
+    found = _FRACTION.search(text)
+    return 10 ** max(9 - len(found[1]), 0) if found else SECOND
+
+
+def _same_value(cell: str, value: object) -> bool | None:
     if isinstance(value, str):
         return cell == value.encode("utf-8", "replace").decode()  # CSV has no escape for a lone surrogate
     if value is None:
-        return cell in {"", "null", "None"}
+        return True if cell in _NULLS else None
+    if cell == repr(value):
+        return True
     try:
         return json.loads(cell) == value
-    except ValueError:
-        return False
+    except (ValueError, RecursionError):
+        return None if cell else False
 
 
 def _plain(names: Sequence[str]) -> list[str]:

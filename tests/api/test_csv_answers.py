@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from prefect_deepset.api import errors as e
 from prefect_deepset.api.client import DeepsetClient
 from prefect_deepset.api.csv_logs import download_csv
+from prefect_deepset.api.csv_records import encode_record
 from prefect_deepset.api.sources import LogSource
 from prefect_deepset.api.times import Span, parse_instant
 from prefect_deepset.testing import row
@@ -124,3 +127,83 @@ def test_a_csv_with_other_columns_is_not_asked_again(
     with pytest.raises(e.CsvHeaderError, match="not the ones known"):
         download(client, tmp_path)
     assert len(server.asked) == 1
+
+
+FIELDS = ("log_id", "message", "logged_at", "level", "origin", "extra_fields")
+TIME_LAST = ("log_id", "message", "level", "origin", "extra_fields", "logged_at")
+MESSAGE_LAST = ("log_id", "logged_at", "level", "origin", "extra_fields", "message")
+WHOLE = {"log_id": "1", "message": "all, of it", "logged_at": "2026-01-31T10:00:00.123456Z", "level": "info", "origin": "o",
+         "extra_fields": {"a": [1, None, True], "b": "it's"}}
+
+
+def record(columns: Sequence[str], **cells: str) -> bytes:
+    """A CSV answer of one record without a line end. Cells that are not given are as in JSON."""
+    known = {name: value if isinstance(value, str) else json.dumps(value) for name, value in WHOLE.items()} | cells
+    return encode_record(columns) + encode_record([known[name] for name in columns])[:-2]
+
+
+def asked_again(server: ScriptedServer, client: DeepsetClient, folder: Path, *bodies: bytes, **fields: object) -> int:
+    """How many CSV answers were not believed in a download that gets these, the last one from then on."""
+    def download_of(*bodies: bytes) -> int:
+        def answer(asked: Asked) -> bytes:
+            if asked.headers["accept"] != "text/csv":
+                return reply({"data": [WHOLE | fields], "has_more": False, "total": 1})
+            count.append(1)
+            return reply(left.pop(0) if len(left) > 1 else left[0], kind="text/csv")
+
+        count, left = list[int](), list(bodies)
+        server.answer = answer
+        assert download(client, folder) == bodies[-1].removesuffix(b"\r\n") + b"\r\n"
+        return len(count)
+
+    return download_of(*bodies) - download_of(bodies[-1].removesuffix(b"\r\n") + b"\r\n")
+
+
+@pytest.mark.parametrize(("columns", "cells", "again"), [
+    *((FIELDS, {"logged_at": text}, 0) for text in (
+        "2026-01-31T10:00:00.123456Z", "2026-01-31 10:00:00.123456+00:00", "2026-01-31T12:00:00.123456000+02:00",
+        "2026-01-31T10:00:00Z", "2026-01-31 10:00:00.123", "2026-01-31T10:00:00.12346Z")),
+    *((FIELDS, {"extra_fields": text}, 0) for text in (
+        repr(WHOLE["extra_fields"]), json.dumps(WHOLE["extra_fields"], indent=1), '{"b":"it\\u0027s","a":[1,null,true]}')),
+    (FIELDS, {"extra_fields": "Fields(a=3)"}, 1),
+    (TIME_LAST, {"extra_fields": "Fields(a=3)"}, 0),
+    (TIME_LAST, {}, 0),
+    (TIME_LAST, {"logged_at": "2026-01-31 10:00:00.123456+00:00"}, 1),
+    ((*FIELDS, "pod"), {"pod": "x-7", "extra_fields": "Fields(a=3)"}, 1),
+    (MESSAGE_LAST, {}, 0),
+])
+def test_a_last_record_without_a_line_end_is_whole_however_it_is_written(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path, columns: tuple[str, ...], cells: dict[str, str], again: int
+) -> None:
+    assert asked_again(server, client, tmp_path, record(columns, **cells)) == again
+
+
+@pytest.mark.parametrize(("cell", "again"), [("", 0), ("null", 0), ("None", 0), ("NaN", 0), ("-", 1)])
+def test_a_null_in_a_last_cell_is_known_in_many_spellings(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path, cell: str, again: int
+) -> None:
+    assert asked_again(server, client, tmp_path, record(FIELDS, extra_fields=cell), extra_fields=None) == again
+
+
+@pytest.mark.parametrize(("columns", "cells", "fields"), [
+    (MESSAGE_LAST, {"message": "all"}, {}), (MESSAGE_LAST, {"message": ""}, {}), (FIELDS[:5], {"origin": ""}, {}),
+    (FIELDS, {"extra_fields": ""}, {}), (FIELDS, {"extra_fields": "12"}, {"extra_fields": 123}),
+    (TIME_LAST, {"logged_at": "2026-01-31T12:00:00"}, {"logged_at": "2026-01-31T12:00:00+02:00"}),
+    (TIME_LAST, {"logged_at": "2026-01-31T10:00:00.1"}, {}), ((*FIELDS, "pod"), {"pod": ""}, {"pod": "x-7"}),
+    (FIELDS, {"logged_at": "2026-01-31T10:00:00.123457Z"}, {}), (FIELDS, {"level": "error"}, {}),
+    (FIELDS, {"message": "something else"}, {}),
+])
+def test_a_last_record_that_is_cut_short_is_asked_for_again(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path, columns: tuple[str, ...], cells: dict[str, str],
+    fields: dict[str, object],
+) -> None:
+    whole = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
+    cut = record(columns, **cells)
+    assert asked_again(server, client, tmp_path, cut, record(columns, **whole) + b"\r\n", **fields) == 1
+
+
+def test_a_message_that_is_always_cut_short_is_never_taken(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path
+) -> None:
+    with pytest.raises(e.ResponseError, match="cut short"):
+        asked_again(server, client, tmp_path, record(MESSAGE_LAST, message="all"))
