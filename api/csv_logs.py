@@ -2,7 +2,8 @@
 
 CSV carries no `has_more`, and whether `limit` applies to it is unknown. So the same walk as for JSON judges what comes: a
 short answer is held against one JSON request for the same place, and an answer that ignores `limit` is read as a stream of
-pages, without asking again and without keeping more than a page of it.
+pages, without asking again and without keeping more than a page of it. Where it ignores `after` as well, it begins with the
+newest rows: those that were not asked for are passed over.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import dropwhile
 from pathlib import Path
 from typing import Self
 
 from .client import DeepsetClient
 from .csv_records import Header, Record, Records, encode_record, same_row, shown_names
-from .errors import CsvHeaderError, InvalidInputError, NoLogsError, ResponseError
+from .errors import CsvHeaderError, CursorError, InvalidInputError, NoLogsError, ResponseError
 from .learned import Learned
+from .page_signs import TOLERANCE
 from .rows import Page, Row
 from .sources import LogSource
 from .stream import stream_rows
-from .times import Span
+from .times import Span, format_instant
 from .walk import Request, Walk
 
 _STREAM_PAGE = 1000
@@ -48,6 +51,7 @@ def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: str
 
     Raises:
         CsvHeaderError: the columns are not the ones known, or change between two answers.
+        CursorError: the CSV ignores `after` (and not `limit`), so it never shows what is older.
         IncompleteReadError: rows may be missing; see `stream_rows`.
         InvalidInputError: the span can hold no rows, or the file cannot be written: found before anything is asked, as far as
             that can be.
@@ -110,6 +114,12 @@ class _Answer:
             count -= 1
             yield self.last.row
 
+    def down_to(self, newest: int, rows: list[Row]) -> list[Row]:
+        """What was taken last, or the first rows after it, without those in front that are newer than `newest`."""
+        while not (kept := list(dropwhile(lambda row: row.logged_at > newest, rows))) and not self.ended:
+            rows = list(self.take(_STREAM_PAGE))
+        return kept
+
 
 class _CsvPages:
     """Gives a walk its pages from CSV answers.
@@ -144,7 +154,9 @@ class _CsvPages:
         try:
             self._check_header(answer.reader.header)
             rows = list(answer.take(request.limit))
-            if not answer.ended:  # `limit` does not apply
+            if not answer.ended:  # `limit` does not apply, nor perhaps does `after`
+                rows = answer.down_to(request.after + TOLERANCE, rows)
+            if not answer.ended:
                 self._open = answer
                 return self._piece(answer, rows, request)
         finally:
@@ -201,7 +213,10 @@ class _CsvPages:
         A last record without a line end may be cut short, so it counts only where JSON shows the same row, or where JSON cannot
         tell and the next answer ends with the same record.
         """
-        doubtful = rows.pop() if answer.last is not None and not answer.last.terminated else None
+        unasked = answer.last is not None and all(row.logged_at > request.after + TOLERANCE for row in rows)
+        if unasked:
+            rows = []
+        doubtful = rows.pop() if rows and answer.last is not None and not answer.last.terminated else None
         if len(rows) + (doubtful is not None) == request.limit:
             return Page(rows, True if doubtful else None, None)
         try:
@@ -217,6 +232,9 @@ class _CsvPages:
                 rows.append(doubtful)
         known = {row.log_id for row in rows}
         more = page.has_more or left_out or any(row.log_id not in known for row in page.rows)
+        if more and unasked:
+            raise CursorError(f"The platform's CSV ignores `after`: it does not go on to what is older than "
+                              f"{format_instant(request.after)}.", "Read the logs as JSON: fetch_logs or archive_day.")
         return Page(rows, more, page.total)
 
     def _check_whole(self, header: Header, doubtful: Row, twin: Row) -> None:

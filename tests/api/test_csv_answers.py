@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from prefect_deepset.api import errors as e
@@ -13,7 +15,8 @@ from prefect_deepset.api.client import DeepsetClient
 from prefect_deepset.api.csv_logs import download_csv
 from prefect_deepset.api.csv_records import encode_record
 from prefect_deepset.api.sources import LogSource
-from prefect_deepset.api.times import Span, parse_instant
+from prefect_deepset.api.times import SECOND, Span, format_instant, parse_instant
+from prefect_deepset.api.walk import Walk
 from prefect_deepset.testing import row
 
 from .conftest import KEY
@@ -207,3 +210,56 @@ def test_a_message_that_is_always_cut_short_is_never_taken(
 ) -> None:
     with pytest.raises(e.ResponseError, match="cut short"):
         asked_again(server, client, tmp_path, record(MESSAGE_LAST, message="all"))
+
+
+def rows_of(first: str, count: int) -> list[dict[str, Any]]:
+    """Rows a second apart, newest first."""
+    start = parse_instant(first)
+    return [row(format_instant(start + number * SECOND), f"{first}+{number}", "m") for number in range(count - 1, -1, -1)]
+
+
+def ignoring_after(rows: list[dict[str, Any]], most: int | None) -> Callable[[Asked], bytes]:
+    """A platform whose CSV always holds the newest rows, this many of them; its JSON is as it should be."""
+    lines = [",".join(str(found[name]) for name in HEADER.split(",")) for found in rows]
+
+    def answer(asked: Asked) -> bytes:
+        asked_for = parse_qs(urlsplit(asked.target).query)
+        if asked.headers["accept"] == "text/csv":
+            return csv_of(HEADER, *lines[:most])
+        older = [found for found in rows if parse_instant(found["logged_at"]) < parse_instant(asked_for["after"][0])]
+        limit = int(asked_for["limit"][0])
+        return reply({"data": older[:limit], "has_more": len(older) > limit, "total": len(older)})
+
+    return answer
+
+
+def test_csv_that_ignores_limit_and_after_is_read_in_bounded_memory(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = rows_of("2026-01-31T10:00:00Z", 5000)
+    answer = ignoring_after(rows_of("2026-02-01T00:00:00Z", 10_000) + wanted + rows_of("2026-01-30T12:00:00Z", 10), None)
+    shares = [0.3, 0.9]  # two answers break off, the second one in the midst of the span
+    server.answer = lambda asked: raw[:int(len(raw) * (shares.pop(0) if shares else 1))] if (raw := answer(asked)) else None
+    pages, take = list[int](), Walk.take
+    monkeypatch.setattr(Walk, "take", lambda walk, page, at: (pages.append(len(page.rows)), take(walk, page, at))[1])
+    lines = download(client, tmp_path).decode().splitlines()
+    assert [line.partition(",")[0] for line in lines[1:]] == [found["log_id"] for found in wanted]
+    assert sum(asked.headers["accept"] == "text/csv" for asked in server.asked) == 3
+    assert max(pages) <= 2100
+
+
+@pytest.mark.parametrize("most", [100, 3000])
+def test_csv_that_never_shows_what_is_older_is_named_with_what_to_do_instead(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path, most: int
+) -> None:
+    server.answer = ignoring_after(rows_of("2026-02-01T00:00:10Z", 4000) + rows_of("2026-01-31T10:00:00Z", 10), most)
+    with pytest.raises(e.CursorError, match=r"ignores `after`.*fetch_logs or archive_day"):
+        download(client, tmp_path)
+    assert len(server.asked) == 2
+
+
+def test_csv_of_rows_that_were_not_asked_for_alone_is_nothing_where_json_has_none(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path
+) -> None:
+    server.answer = ignoring_after(rows_of("2026-02-01T00:00:10Z", 4000), None)
+    assert download(client, tmp_path) == f"{HEADER}\r\n".encode()
