@@ -62,7 +62,8 @@ class DeepsetClient:
         clock: seconds since 1970 by this machine.
         sleep: pauses between the tries of `logs` and `rows`.
         gate: entered around every request, such as a rate limit that others share. Not together with a `Budget` that has one.
-        read_timeout: seconds without a byte after which a request is given up. The platform itself gives up at about 180.
+        read_timeout: seconds without a byte after which a request is given up; a whole JSON answer may take four times as long.
+            The platform itself gives up at about 180.
 
     Raises:
         InvalidInputError: a key or URL that cannot be used. Nothing was asked.
@@ -99,6 +100,10 @@ class DeepsetClient:
     def key_hash(self) -> str:
         """A short hash of the key, which tells keys apart and gives nothing away."""
         return self._connection.key_hash
+
+    def redact(self, text: str) -> str:
+        """The text without the key, or any piece of it."""
+        return self._connection.redact(text)
 
     @property
     def requests_sent(self) -> int:

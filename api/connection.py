@@ -28,6 +28,8 @@ from .urls import ApiUrl, is_loopback, parse_base_url
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 200.0
 """Seconds without a byte. The server gives up at about 180 and says so with a 504, which a shorter clock would never see."""
+_WHOLE = 4
+"""A whole JSON body gets so many times the read timeout, whose clock starts anew with each byte."""
 _MAX_REDIRECTS = 5
 _KEY_LENGTH = 8
 """A shorter text is no key that anybody has; it may well be part of an address."""
@@ -57,7 +59,7 @@ class Connection:
         transport: what carries the requests instead of the network.
         max_connections: how many requests for JSON can be under way at once; a further one waits.
         clock: seconds since 1970 by this machine.
-        read_timeout: seconds without a byte after which a request is given up.
+        read_timeout: seconds without a byte after which a request is given up; a whole JSON answer may take four times as long.
         gate: entered around every request, such as a rate limit that others share; None for none.
 
     Raises:
@@ -173,10 +175,14 @@ class Connection:
         return response
 
     def _body(self, response: httpx.Response, where: Callable[[], str]) -> bytes:
-        try:
-            return response.read()
-        except httpx.HTTPError as error:
-            raise self._transport_error(error, where) from None  # its text is in ours, without the key
+        longest = _WHOLE * self._read_timeout
+        until, pieces = time.monotonic() + longest, list[bytes]()
+        for piece in self._pieces(response, where):
+            pieces.append(piece)
+            if time.monotonic() > until:
+                raise ReadTimeoutError(f"{self.url.host} began an answer that was not whole after {longest:.0f} seconds.",
+                                       "It is worth asking again, for fewer rows.", where())
+        return b"".join(pieces)
 
     def _pieces(self, response: httpx.Response, where: Callable[[], str]) -> Iterator[bytes]:
         try:
@@ -185,11 +191,11 @@ class Connection:
             raise self._transport_error(error, where) from None  # its text is in ours, without the key
 
     def _status_error(self, response: httpx.Response, where: Callable[[], str]) -> ApiError:
-        body = bytearray()
+        body, until = bytearray(), time.monotonic() + self._read_timeout
         try:
             for piece in response.iter_bytes():
                 body += piece
-                if len(body) >= _ERROR_BODY:
+                if len(body) >= _ERROR_BODY or time.monotonic() > until:
                     break
         except httpx.HTTPError:
             pass  # the status says enough

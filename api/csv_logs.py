@@ -2,25 +2,29 @@
 
 CSV carries no `has_more`, and whether `limit` applies to it is unknown. So the same walk as for JSON judges what comes: a
 short answer is held against one JSON request for the same place, and an answer that ignores `limit` is read as a stream of
-pages, without asking again and without keeping more than a page of it.
+pages, without asking again and without keeping more than a page of it. Where it ignores `after` as well, it begins with the
+newest rows: those that were not asked for are passed over.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import dropwhile
 from pathlib import Path
 from typing import Self
 
 from .client import DeepsetClient
-from .csv_records import Header, Record, Records, encode_record, same_row
-from .errors import CsvHeaderError, InvalidInputError, NoLogsError, ResponseError
+from .csv_records import Header, Record, Records, encode_record, same_row, shown_names
+from .errors import CsvHeaderError, CursorError, InvalidInputError, NoLogsError, ResponseError
 from .learned import Learned
+from .page_signs import TOLERANCE
 from .rows import Page, Row
 from .sources import LogSource
 from .stream import stream_rows
-from .times import Span
+from .times import Span, format_instant
 from .walk import Request, Walk
 
 _STREAM_PAGE = 1000
@@ -33,8 +37,9 @@ def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: str
                  now: Callable[[], float] = time.time, sleep: Callable[[float], None] = time.sleep) -> Path:
     """The rows of a span as CSV (RFC 4180, UTF-8, the platform's own columns), newest first; returns `path`.
 
-    The rows are written to ``<path>.part``, which becomes `path` once all of them are there. On an error nothing is left,
-    and a file that was at `path` before stays as it was.
+    The rows are written to a file of their own beside it, ``.<name>.<8 random characters>.part``, which becomes `path` once all
+    of them are there. On an error nothing is left, and a file that was at `path` before stays as it was. Of several downloads
+    to one `path` at once, each that succeeds puts a whole file there; the last one's stays.
 
     Args:
         client: asks.
@@ -46,6 +51,7 @@ def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: str
 
     Raises:
         CsvHeaderError: the columns are not the ones known, or change between two answers.
+        CursorError: the CSV ignores `after` (and not `limit`), so it never shows what is older.
         IncompleteReadError: rows may be missing; see `stream_rows`.
         InvalidInputError: the span can hold no rows, or the file cannot be written: found before anything is asked, as far as
             that can be.
@@ -53,12 +59,12 @@ def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: str
     """
     path = _checked(path, str(source))
     client.check_span(source, span)
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     walk = Walk(span, Learned())
     with ExitStack() as stack:
         pages = stack.enter_context(_CsvPages(client, source, walk))
         try:
-            with part.open("wb") as file:
+            with part.open("xb") as file:
                 stack.callback(part.unlink, missing_ok=True)
                 rows = stream_rows(walk, pages.fetch, str(source), now=now, sleep=sleep)
                 first = next(rows, None)  # the header is known from here on
@@ -90,8 +96,8 @@ class _Answer:
 
     close: Callable[[], None]
 
-    def __init__(self, lines: Iterator[str], where: str) -> None:
-        self.reader = Records(lines, where)
+    def __init__(self, lines: Iterator[str], where: str, redact: Callable[[str], str]) -> None:
+        self.reader = Records(lines, where, redact)
         self._records = iter(self.reader)
         self._next = next(self._records, None)
         self.last: Record | None = None
@@ -108,6 +114,12 @@ class _Answer:
             count -= 1
             yield self.last.row
 
+    def down_to(self, newest: int, rows: list[Row]) -> list[Row]:
+        """What was taken last, or the first rows after it, without those in front that are newer than `newest`."""
+        while not (kept := list(dropwhile(lambda row: row.logged_at > newest, rows))) and not self.ended:
+            rows = list(self.take(_STREAM_PAGE))
+        return kept
+
 
 class _CsvPages:
     """Gives a walk its pages from CSV answers.
@@ -123,6 +135,8 @@ class _CsvPages:
         self._open: _Answer | None = None
         self._oldest: Row | None = None
         """Of the page that came last from the open answer."""
+        self._uncertain: bytes | None = None
+        """A last record that neither its line end nor JSON has shown to be whole."""
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +154,9 @@ class _CsvPages:
         try:
             self._check_header(answer.reader.header)
             rows = list(answer.take(request.limit))
-            if not answer.ended:  # `limit` does not apply
+            if not answer.ended:  # `limit` does not apply, nor perhaps does `after`
+                rows = answer.down_to(request.after + TOLERANCE, rows)
+            if not answer.ended:
                 self._open = answer
                 return self._piece(answer, rows, request)
         finally:
@@ -152,7 +168,7 @@ class _CsvPages:
         with ExitStack() as stack:
             lines = stack.enter_context(
                 self._client.logs_csv(self._source, after=request.after, limit=request.limit, filter=request.filter))
-            answer = _Answer(lines, str(self._source))
+            answer = _Answer(lines, str(self._source), self._client.redact)
             answer.close = stack.pop_all().close
         return answer
 
@@ -160,8 +176,9 @@ class _CsvPages:
         if header is None:
             return
         if self.header is not None and header.names != self.header.names:
-            raise CsvHeaderError(f"The CSV's columns changed while it was read: {', '.join(self.header.names)} became "
-                                 f"{', '.join(header.names)}.", "Run again.", str(self._source))
+            before, after = (shown_names(names, self._client.redact) for names in (self.header.names, header.names))
+            raise CsvHeaderError(f"The CSV's columns changed while it was read: {before} became {after}.", "Run again.",
+                                 str(self._source))
         self.header = header
 
     def _continued(self, request: Request) -> _Answer | None:
@@ -193,9 +210,13 @@ class _CsvPages:
     def _whole(self, answer: _Answer, rows: list[Row], request: Request) -> Page:
         """The page of an answer that was read to its end: where it is short, JSON says whether there is more.
 
-        A last record without a line end may be cut short, so it counts only where JSON shows the same row.
+        A last record without a line end may be cut short, so it counts only where JSON shows the same row, or where JSON cannot
+        tell and the next answer ends with the same record.
         """
-        doubtful = rows.pop() if answer.last is not None and not answer.last.terminated else None
+        unasked = answer.last is not None and all(row.logged_at > request.after + TOLERANCE for row in rows)
+        if unasked:
+            rows = []
+        doubtful = rows.pop() if rows and answer.last is not None and not answer.last.terminated else None
         if len(rows) + (doubtful is not None) == request.limit:
             return Page(rows, True if doubtful else None, None)
         try:
@@ -207,12 +228,22 @@ class _CsvPages:
             twin = next((row for row in page.rows if row.log_id == doubtful.log_id), None)
             left_out = twin is None
             if twin is not None:
-                if not same_row(self.header, doubtful, twin):
-                    raise ResponseError("The CSV's last record is cut short.", "It is worth asking again.", str(self._source))
+                self._check_whole(self.header, doubtful, twin)
                 rows.append(doubtful)
         known = {row.log_id for row in rows}
         more = page.has_more or left_out or any(row.log_id not in known for row in page.rows)
+        if more and unasked:
+            raise CursorError(f"The platform's CSV ignores `after`: it does not go on to what is older than "
+                              f"{format_instant(request.after)}.", "Read the logs as JSON: fetch_logs or archive_day.")
         return Page(rows, more, page.total)
+
+    def _check_whole(self, header: Header, doubtful: Row, twin: Row) -> None:
+        whole = same_row(header, doubtful, twin)
+        if whole or (whole is None and doubtful.raw == self._uncertain):
+            return
+        self._uncertain = doubtful.raw if whole is None else None
+        raise ResponseError("The CSV's last record has no line end, and may be cut short." if whole is None else
+                            "The CSV's last record is cut short.", "It is worth asking again.", str(self._source))
 
     def _close(self) -> None:
         if self._open is not None:

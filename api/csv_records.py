@@ -5,17 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from .errors import CsvHeaderError, ReadError, ResponseError
 from .rows import Row, loose_fields
-from .times import parse_instant
+from .statuses import shown_instead
+from .times import SECOND, parse_instant
 
 REQUIRED = ("log_id", "message", "logged_at", "level", "origin")
 """What the contract requires of each row; more columns are kept."""
 
 _FIELD_LIMIT = 2**31 - 1
+_NULLS = frozenset({"", "null", "None", "NaN", "nan"})
+_FRACTION = re.compile(r"[.,](\d+)")
+_LOOKED_AT = 2000
+"""Characters of a name that are searched for the key: cut at thirty before, a piece of it might not be known any more."""
 _CR = "\ud800"
 """Stands for a carriage return inside a record, which Python's reader takes for a line end. No text from bytes holds it."""
 
@@ -48,14 +54,16 @@ class Records:
     Args:
         lines: text with line ends, as `DeepsetClient.logs_csv` gives it.
         where: the place that errors name.
+        redact: hides the key in a text that an error shows.
     """
 
-    def __init__(self, lines: Iterator[str], where: str) -> None:
+    def __init__(self, lines: Iterator[str], where: str, redact: Callable[[str], str] = str) -> None:
         if csv.field_size_limit() < _FIELD_LIMIT:
             csv.field_size_limit(_FIELD_LIMIT)  # messages of a mebibyte are real; Python stops at 128 kB
         self.header: Header | None = None
         self._lines = lines
         self._where = where
+        self._redact = redact
         self._terminated = True
         self._line_end = ""
         self._mixed = False
@@ -66,25 +74,26 @@ class Records:
 
         Raises:
             CsvHeaderError: a header without the columns that are needed.
-            ResponseError: a record that is cut short or is none.
+            ResponseError: a record that is cut short or is none, or a page of something in between in place of the CSV.
             ReadError: a record whose end cannot be told.
         """
         try:
             for cells in csv.reader(self._watched(), strict=True):
                 if not cells:
                     continue
+                if self.header is None:
+                    self.header = read_header(cells, self._where, self._redact)
+                    continue
                 if self._mixed:
                     raise ReadError("A CSV record ends in CRLF where the header ends in LF, so whether the CR is part of it "
                                     "cannot be told.", "Read the logs as JSON: fetch_logs or archive_day.", self._where)
-                if self.header is None:
-                    self.header = read_header(cells, self._where)
-                    continue
                 yield Record(self._row(cells, self.header), self._terminated)
         except csv.Error as error:
             raise ResponseError(f"The CSV breaks off or is none: {error}.", "It is worth asking again.", self._where) from error
 
     def _watched(self) -> Iterator[str]:
-        for line in self._lines:
+        for came in self._lines:
+            line = came if self._line_end else came.removeprefix("\ufeff")  # before a quoted name, it would hide the quotes
             self._terminated = line.endswith("\n")
             self._line_end = self._line_end or ("\r\n" if line.endswith("\r\n") else "\n")
             self._mixed = self._line_end == "\n" and line.endswith("\r\n")
@@ -97,32 +106,57 @@ class Records:
                                 self._where)
         try:
             instant = parse_instant(cells[header.logged_at])
-        except ValueError as error:
+        except ValueError:
             raise ResponseError("A CSV record's `logged_at` is not a time.", "It is worth asking again.",
-                                self._where) from error
+                                self._where) from None  # its text holds what came
         if not cells[header.log_id]:
             raise ResponseError("A CSV record has no `log_id`.", "It is worth asking again.", self._where)
         cells = [cell.replace(_CR, "\r") for cell in cells]
         return Row(instant, cells[header.log_id], cells[header.level], cells[header.origin], encode_record(cells))
 
 
-def read_header(cells: Sequence[str], where: str) -> Header:
+def read_header(cells: Sequence[str], where: str, redact: Callable[[str], str] = str) -> Header:
     """The header in a first record: names in any order and case, with blanks or hyphens for underscores, others beside them.
+
+    Args:
+        cells: the record.
+        where: the place that errors name.
+        redact: hides the key in a text that an error shows.
 
     Raises:
         CsvHeaderError: a required column is missing or there twice; lists what came.
+        ResponseError: it is no header at all, but the beginning of a web page, of JSON, or of some message.
     """
-    names = (cells[0].removeprefix("\ufeff"), *cells[1:])
+    names = tuple(cells)
     plain = _plain(names)
     missing = [name for name in REQUIRED if plain.count(name) != 1]
     if missing:
         if any(map(_is_instant, names)):  # a row, whose content belongs into no error
             raise CsvHeaderError("The CSV begins with a record, not with the columns' names.",
                                  "Please report this; until then read the logs as JSON.", where)
-        came = ", ".join(repr(name[:30]) for name in names[:12]) + (", ..." if len(names) > 12 else "")
+        if _begins_a_page(plain):
+            said = shown_instead(",".join(names).encode("utf-8", "replace"), redact)
+            raise ResponseError(f"Asked for CSV, the API sent something else. {said}".rstrip(), "It is worth asking again.",
+                                where)
+        came = shown_names(names, redact)
         raise CsvHeaderError(f"The CSV's columns are not the ones known: no single {', '.join(missing)} among {came}.",
                              "Please report this header; until then read the logs as JSON.", where)
     return Header(names, *(plain.index(name) for name in ("log_id", "logged_at", "level", "origin")))
+
+
+def _begins_a_page(plain: Sequence[str]) -> bool:
+    """Whether a first record without the columns is no CSV header. One cell that holds two columns' names is one, of another
+    dialect."""
+    if any(name in REQUIRED for name in plain):
+        return False
+    if plain[0].startswith(("<", "{")):
+        return True
+    return len(plain) == 1 and not all(name in plain[0] for name in ("log_id", "logged_at"))
+
+
+def shown_names(names: Sequence[str], redact: Callable[[str], str]) -> str:
+    """The first dozen names as an error shows them, which may be any text: short, and without the key."""
+    return ", ".join(repr(redact(name[:_LOOKED_AT])[:30]) for name in names[:12]) + (", ..." if len(names) > 12 else "")
 
 
 def _is_instant(text: str) -> bool:
@@ -133,23 +167,49 @@ def _is_instant(text: str) -> bool:
     return True
 
 
-def same_row(header: Header, record: Row, row: Row) -> bool:
-    """Whether a CSV record says what the JSON row of the same id says, column by column."""
+def same_row(header: Header, record: Row, row: Row) -> bool | None:
+    """Whether a CSV record without a line end is whole, by the JSON row of the same id; None where that cannot be told.
+
+    A comma follows every cell but the last, so that one alone can be cut short. It is compared, and what every row must have.
+    """
     cells = next(csv.reader(io.StringIO(record.raw.decode("utf-8", "surrogateescape"), newline="")))
     fields = loose_fields(row.raw)
-    columns = zip(_plain(header.names), cells, strict=True)
-    return all(_same_value(cell, fields[name]) for name, cell in columns if name in fields)
+    said: set[bool | None] = set()
+    for place, (name, cell) in enumerate(zip(_plain(header.names), cells, strict=True), 1):
+        last = place == len(cells)
+        if name == "logged_at":
+            said.add(_same_time(cell, fields[name], last=last))
+        elif last or name in REQUIRED:
+            said.add(_same_value(cell, fields[name]) if name in fields else None)
+    return False if False in said else None if None in said else True
 
 
-def _same_value(cell: str, value: object) -> bool:
+def _same_time(cell: str, text: str, *, last: bool) -> bool | None:
+    """Whether two times are the same instant, as finely as both show it. The last cell may have lost its fraction or offset."""
+    if cell == text:
+        return True
+    if abs(parse_instant(cell) - parse_instant(text)) >= max(_unit(cell), _unit(text)):
+        return False
+    return None if last else True
+
+
+def _unit(text: str) -> int:
+    """How finely a time is shown, in nanoseconds."""
+    found = _FRACTION.search(text)
+    return 10 ** max(9 - len(found[1]), 0) if found else SECOND
+
+
+def _same_value(cell: str, value: object) -> bool | None:
     if isinstance(value, str):
         return cell == value.encode("utf-8", "replace").decode()  # CSV has no escape for a lone surrogate
     if value is None:
-        return cell in {"", "null", "None"}
+        return True if cell in _NULLS else None
+    if cell == repr(value):
+        return True
     try:
         return json.loads(cell) == value
-    except ValueError:
-        return False
+    except (ValueError, RecursionError):
+        return None if cell else False
 
 
 def _plain(names: Sequence[str]) -> list[str]:

@@ -87,7 +87,8 @@ class DeepsetCredentials(CredentialsBlock):
         """A new client; use it as a context manager. It is thread-safe, and never a field: it does not pickle.
 
         Args:
-            read_timeout: seconds without a byte after which a request is given up.
+            read_timeout: seconds without a byte after which a request is given up; a whole JSON answer may take four times
+                as long.
             gate: entered around every request. The tasks give one that waits for the limit above.
         """
         return DeepsetClient(self.api_key, self.base_url, read_timeout=read_timeout, gate=gate)

@@ -106,7 +106,7 @@ def ask_csv(ask: Asker, sample: Sample) -> list[Answer]:
     """Columns, and whether `limit` applies. No more than a dozen records are read."""
     def read() -> tuple[tuple[str, ...], int]:
         with ask.client.logs_csv(ask.source, limit=_CSV_LIMIT) as lines:
-            records = Records(lines, str(ask.source))
+            records = Records(lines, str(ask.source), ask.client.redact)
             count = sum(1 for _ in zip(range(_ENOUGH_ROWS), records, strict=False))
         return records.header.names if records.header else (), count
 

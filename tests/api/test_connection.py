@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import pickle
 import socket
 import threading
+import time
 
 import httpx
 import pytest
@@ -124,6 +126,37 @@ def test_a_host_that_does_not_speak_tls_gets_no_key() -> None:
     assert isinstance(error, e.TransportError)
     assert "SSL_CERT_FILE" in error.advice
     assert b"k3y" not in heard[0]
+
+
+@pytest.mark.parametrize(("status", "kind"), [(200, e.ReadTimeoutError), (503, e.ServerError)])
+def test_an_answer_that_only_trickles_is_given_up(status: int, kind: type[e.DeepsetError]) -> None:
+    given_up = threading.Event()
+
+    def trickle(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            head, _, body = reply(b'{"data": [], "has_more": false, "total": 0}' + b" " * 40, status).partition(b"\r\n\r\n")
+            connection.sendall(head + b"\r\n\r\n")
+            for byte in body:
+                connection.sendall(bytes([byte]))
+                if given_up.wait(0.05):
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle, args=(listener,))
+        thread.start()
+        began = time.monotonic()
+        try:
+            with DeepsetClient(KEY, f"http://127.0.0.1:{listener.getsockname()[1]}", read_timeout=0.2) as client:
+                error = failure(client)
+            took = time.monotonic() - began
+        finally:
+            given_up.set()
+            thread.join()
+    assert type(error) is kind
+    assert error.transient
+    assert took < 3  # the whole body takes four
 
 
 @pytest.mark.parametrize(("raised", "kind", "said"), [

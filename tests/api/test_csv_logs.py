@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -212,6 +213,42 @@ def test_what_is_gone_or_broken_leaves_no_file(platform: FakeDeepset, deepset: D
     with pytest.raises(e.PipelineNotFoundError):
         download(platform, deepset, tmp_path / "day.csv")
     assert not list(tmp_path.iterdir())
+
+
+def test_downloads_to_one_path_at_once_are_each_whole(platform: FakeDeepset, deepset: DeepsetClient, tmp_path: Path) -> None:
+    path, asked_before, beside = tmp_path / "day.csv", iter(range(100)), list[str]()
+    (tmp_path / "day.csv.part").write_text("the user's own")
+
+    def now() -> float:
+        if next(asked_before) == 5:  # in the middle of the read
+            beside.extend(found.name for found in tmp_path.iterdir() if found.name != "day.csv.part")
+            download_csv(deepset, SOURCE, SPAN, path, now=platform.now, sleep=platform.advance)
+            inner.append(path.read_bytes())
+        return platform.now()
+
+    inner: list[bytes] = []
+    download_csv(deepset, SOURCE, SPAN, path, now=now, sleep=platform.advance)
+    (tmp_path / "new").touch()
+    assert [path.read_bytes()] == inner
+    assert len(list(csv.DictReader(io.StringIO(inner[0].decode(), newline="")))) == len(truth(platform))
+    assert path.stat().st_mode == (tmp_path / "new").stat().st_mode
+    assert [re.sub("[0-9a-f]{8}", "*", name) for name in beside] == [".day.csv.*.part"]
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["day.csv", "day.csv.part", "new"]
+    assert (tmp_path / "day.csv.part").read_text() == "the user's own"
+
+
+@pytest.mark.parametrize("error", [e.PipelineNotFoundError, KeyboardInterrupt])
+def test_a_failed_download_removes_its_own_file_alone(
+    platform: FakeDeepset, deepset: DeepsetClient, tmp_path: Path, error: type[BaseException]
+) -> None:
+    (tmp_path / "day.csv.part").write_text("the user's own")
+
+    def now() -> float:
+        raise error
+
+    with pytest.raises(error):
+        download_csv(deepset, SOURCE, SPAN, tmp_path / "day.csv", now=now)
+    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("day.csv.part", "the user's own")]
 
 
 RECORDS = [f"id{number},m,2026-01-31T12:00:0{number}Z,info,haystack\r\n" for number in range(5, 0, -1)]
