@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -140,6 +143,20 @@ def test_the_reference_is_what_the_docstrings_say():
     command = [sys.executable, str(ROOT / "docs" / "reference.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stderr}\nRun `make reference`."
+
+
+def test_the_reference_lists_every_name_that_a_page_imports_and_every_offered_one():
+    """What it does not list is no public name, it says."""
+    contents = runpy.run_path(str(ROOT / "docs" / "reference.py"))["CONTENTS"]
+    listed = {(module, name) for _, module, names in contents for name in names}
+    offered = [f"prefect_deepset.{room}" for room in ("blocks", "tasks", "flows", "testing")]
+    named = {(module, name) for module in offered for name in import_module(module).__all__}
+    for page in [*PAGES, ROOT / "README.md"]:
+        for block in blocks(page, "python"):
+            named |= {(node.module, one.name) for node in ast.walk(ast.parse(block.body)) if isinstance(node, ast.ImportFrom)
+                      and (node.module or "").startswith("prefect_deepset") for one in node.names}
+    assert ("prefect_deepset.testing", "even_day") in named
+    assert not named - listed
 
 
 def test_the_page_on_unknowns_has_every_question_of_the_probe():
