@@ -25,14 +25,14 @@ def load_pyarrow() -> Any:
     """pyarrow, which is an extra.
 
     Raises:
-        InvalidInputError: names the extra to install.
+        InvalidInputError: says what to install.
     """
     try:
         arrow = import_module("pyarrow")  # an extra, and slow to import
         import_module("pyarrow.parquet")
     except ImportError as error:
         raise InvalidInputError("Parquet and Arrow need pyarrow, which is not installed.",
-                                'Install it: pip install "prefect-deepset[parquet]".') from error
+                                "Install it: pip install pyarrow.") from error
     return arrow
 
 
