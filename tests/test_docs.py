@@ -37,12 +37,11 @@ for name in ("default", "logs"):
     DeepsetCredentials(api_key=os.environ["DEEPSET_API_KEY"], base_url=os.environ["DEEPSET_API_URL"]).save(name, overwrite=True)
     LogArchive(bucket=os.environ["BUCKET"], prefix="logs").save(name, overwrite=True)
 """
-# Each page has names of its own, which live on from block to block.
+# Each block has names of its own: it can be pasted alone.
 RUN_PYTHON = """
 import json, sys
-names = {}
 for page, line, code in json.load(sys.stdin):
-    exec(compile("\\n" * (line - 1) + code, page, "exec"), names.setdefault(page, {"__name__": "__main__"}))
+    exec(compile("\\n" * (line - 1) + code, page, "exec"), {"__name__": "__main__"})
 """
 MARK = "\x1e"
 

@@ -1,4 +1,4 @@
-"""Every block of Python in the README is run, in order, as a reader would, then each of its `prefect-deepset` commands."""
+"""Every block of Python in the README is run by itself, as a reader would, then each of its `prefect-deepset` commands."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ BUCKET = "deepset-logs"  # as the README calls it
 
 RUN_ALL = """
 import json, sys
-names = {"__name__": "__main__"}
-for line, code in json.load(sys.stdin):
-    exec(compile("\\n" * (line - 1) + code, "README.md", "exec"), names)
+for line, code in json.load(sys.stdin):  # each with names of its own: it can be pasted alone
+    exec(compile("\\n" * (line - 1) + code, "README.md", "exec"), {"__name__": "__main__"})
 """
 
 
