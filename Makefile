@@ -1,4 +1,4 @@
-# Needs Python 3.11 or newer, and make. Everything is installed into folders beside this file; `make clean` removes them.
+# Needs Python 3.11 or newer, make, and a package index. Everything is installed into folders beside this file; `make clean` removes them.
 PYTHON ?= python3
 BIN    := .venv/bin
 PIP    := -m pip install --quiet --disable-pip-version-check
@@ -15,10 +15,10 @@ export DO_NOT_TRACK := 1
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/.installed .venv-s3/.installed  ## the whole job on this machine, in about a minute: logs, archive, alert
+demo: .venv/.installed .venv-s3/.installed  ## the whole job on this machine, in a minute or two the first time: logs, archive, alert
 	$(BIN)/python -m prefect_deepset.demo
 
-test: .venv/.installed .venv-s3/.installed  ## what needs Python and make only, in a few minutes
+test: .venv/.installed .venv-s3/.installed  ## what needs no more than the above, in a few minutes
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not swift and not browser and not dask and not slow"
 
 test-all: .venv/.all .venv-s3/.installed .venv-swift/.installed  ## the rest: Swift, a browser, Dask, slow ones; says what it skips and why

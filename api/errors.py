@@ -7,9 +7,9 @@
     ├── ApiError                     the deepset API
     │   ├── TransportError         ↻ no answer: refused, reset, cut short, timed out while connecting
     │   ├── ReadTimeoutError       ↻ the server accepted the request and did not answer in time
-    │   ├── ResponseError          ↻ status 200, but the body is not what the contract says (HTML, half a page)
+    │   ├── ResponseError          ↻ an answer that is not what the contract says (HTML, half a page), mostly with status 200
     │   ├── RedirectError            a redirect that would carry the key to another host
-    │   └── StatusError              any other status; the common ones have a class of their own
+    │   └── StatusError              an error status; the common ones have a class of their own
     │       ├── BadRequestError      400  a filter or a time the server refuses
     │       ├── AuthenticationError  401  the key is wrong, revoked or expired
     │       ├── PermissionDeniedError 403
@@ -19,8 +19,8 @@
     │       │   └── NoLogsError           the pipeline exists and has no logs
     │       ├── UnprocessableError   422
     │       ├── RateLimitedError   ↻ 429
-    │       ├── ServerError        ↻ 408, 425, 500, 502, 503
-    │       └── GatewayTimeoutError ↻ 504 "Fetching logs timed out"
+    │       ├── ServerError        ↻ 408, 425, and 5xx but for 504, 524 and those that say "never" (501, 505, ...)
+    │       └── GatewayTimeoutError ↻ 504 "Fetching logs timed out", and 524
     ├── ReadError                    reading a span completely
     │   ├── CursorError              time does not move as the contract says; going on would lose rows
     │   ├── EndDisputedError       ↻ the server says "no more" while its own total says otherwise
@@ -82,7 +82,7 @@ class ReadTimeoutError(ApiError):
 
 
 class ResponseError(ApiError):
-    """Status 200, but the body is not what the contract says."""
+    """An answer, mostly with status 200, that is not what the contract says."""
 
     transient = True
 
@@ -151,13 +151,14 @@ class RateLimitedError(StatusError):
 
 
 class ServerError(StatusError):
-    """408, 425, 500, 502, 503: the server or a proxy before it has trouble."""
+    """The server or a proxy before it has trouble: 408, 425, and every 5xx that is neither a timeout (504, 524) nor final (501,
+    505, 506, 508, 510, 511)."""
 
     transient = True
 
 
 class GatewayTimeoutError(StatusError):
-    """504: "Fetching logs timed out", a documented, normal answer."""
+    """504: "Fetching logs timed out", a documented, normal answer; or 524, its twin."""
 
     transient = True
 

@@ -44,17 +44,6 @@ def read_revision(store: ObjectStore, source: LogSource, day: date, revision: in
     return StoredManifest(key, sha256_hex(body), manifest)
 
 
-def load_chain(store: ObjectStore, source: LogSource, day: date) -> list[StoredManifest]:
-    """Every revision of the day, oldest first; empty when there is none.
-
-    Raises:
-        ManifestError: for a revision that is missing below a newer one, or cannot be read.
-    """
-    newest = _newest_listed(store, source, day)
-    chain = [_required(store, source, day, revision) for revision in range(1, newest + 1)]
-    return [*chain, *_after(store, source, day, newest)]
-
-
 def latest(store: ObjectStore, source: LogSource, day: date, hint: int | None = None) -> StoredManifest | None:
     """The newest revision, or None when the day has none. A listing may lag, so what follows the newest listed is asked for.
 
@@ -62,7 +51,7 @@ def latest(store: ObjectStore, source: LogSource, day: date, hint: int | None = 
         hint: a revision the caller knows of; the listing is then spared.
 
     Raises:
-        ManifestError: for a revision that is missing below a newer one, or cannot be read.
+        ManifestError: for a revision that is listed and not there, or cannot be read.
     """
     newest = read_revision(store, source, day, hint) if hint else None
     if newest is None and (listed := _newest_listed(store, source, day)):
@@ -133,7 +122,7 @@ def _newest_listed(store: ObjectStore, source: LogSource, day: date) -> int:
 def _required(store: ObjectStore, source: LogSource, day: date, revision: int) -> StoredManifest:
     found = read_revision(store, source, day, revision)
     if found is None:
-        raise ManifestError(f"{manifest_key(store.prefix, source, day, revision)} is missing, though newer revisions exist.",
+        raise ManifestError(f"{manifest_key(store.prefix, source, day, revision)} is listed, and is not there.",
                             "Restore the object from a version or backup; verify_archive shows what else is missing.")
     return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..api.sources import LogSource
 from .errors import PartError
-from .formats import compression_of, find_format, read_format, to_record, write_format
+from .formats import compression_of, find_table, read_table, to_record, write_table
 from .keys import parse_part_key, part_key
 from .manifest import File
 from .objects import ObjectStore
@@ -60,13 +60,13 @@ def _copy(store: ObjectStore, source: LogSource, day: date, part: File, name: st
     key = part_key(store.prefix, name, source, day, number, compression)
     path = folder / key.rpartition("/")[2]
     try:
-        write_format(name, read_part_rows(store, part.key), path)
+        write_table(name, read_part_rows(store, part.key), path)
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
             size = file.tell()
-            free = store.create(key, file, sha256=digest.hexdigest(), size=size, content_type=find_format(name).content_type)
+            free = store.create(key, file, sha256=digest.hexdigest(), size=size, content_type=find_table(name).content_type)
         if not free:
             size, sha256 = _adopted(store, part, name, key, folder)
             return part.model_copy(update={"key": key, "format": name, "bytes": size, "sha256": sha256})
@@ -88,7 +88,7 @@ def _adopted(store: ObjectStore, part: File, name: str, key: str, folder: Path) 
                 digest.update(chunk)
                 file.write(chunk)
         rows = map(to_record, read_part_rows(store, part.key))
-        if any(mine != theirs for mine, theirs in zip_longest(rows, read_format(name, path))):
+        if any(mine != theirs for mine, theirs in zip_longest(rows, read_table(name, path))):
             raise PartError(f"{key} is taken by something that is not a copy of {part.key}.", "Move it away and run again.")
         return path.stat().st_size, digest.hexdigest()
     finally:

@@ -11,7 +11,7 @@
     │   └── ChecksumError                ↻ what arrived is not what was sent
     ├── IdentityError                      the archive belongs to another host or workspace
     ├── ClockError                         this machine's clock and the API's differ by more than five minutes
-    ├── ManifestError                      a manifest that cannot be read, or a chain with a hole
+    ├── ManifestError                      a manifest that cannot be read, or is listed and not there
     ├── PartError                          a part that is missing, cut short, or does not hold rows
     ├── RedactionError                     a row that cannot be redacted is not written
     ├── SpoolError                         the local spool
@@ -67,7 +67,7 @@ class ClockError(ArchiveError):
 
 
 class ManifestError(ArchiveError):
-    """A manifest cannot be read, or its chain has a hole."""
+    """A manifest cannot be read, or is listed and not there."""
 
 
 class PartError(ArchiveError):

@@ -13,7 +13,7 @@ from ..api.sources import LogSource
 from ..api.times import MICROSECOND, day_span, parse_instant
 from .chain_check import Revision
 from .errors import ChecksumError, PartError
-from .formats import find_format, to_record
+from .formats import find_table, to_record
 from .keys import PartKey, parse_part_key
 from .manifest import File
 from .objects import ObjectStore
@@ -157,7 +157,7 @@ def _check_copy(store: ObjectStore, part: CheckedPart, original: CheckedPart, fi
     with opened as chunks:
         hashed = part.hashed(chunks)
         try:
-            records = find_format(part.place.format).read(part.key, hashed)
+            records = find_table(part.place.format).read(part.key, hashed)
             if whole:
                 expected = map(to_record, read_part_rows(store, original.key))
                 pairs = enumerate(zip_longest(records, expected), 1)

@@ -31,6 +31,24 @@ _ADVICE = "Check the names, and the archive's bucket and prefix."
 _BATCH_ROWS = 8192
 
 
+AS = ("models", "arrow", "pandas")
+"""What rows can be handed over as."""
+
+
+def check_as(as_: object) -> None:
+    """Says before anything is read whether rows can be handed over so.
+
+    Raises:
+        InvalidInputError: another word than the three, or a package that is missing; says what to install.
+    """
+    if as_ not in AS:
+        raise InvalidInputError(f"`as_` is {as_!r}.", f"Give one of {', '.join(map(repr, AS))}.")
+    if as_ != "models":
+        load_pyarrow()
+    if as_ == "pandas":
+        _require_pandas()
+
+
 def read_rows(store: ObjectStore, workspace: str, start: date, end: date,
               pipelines: str | Sequence[str | LogSource] | None = None, levels: Iterable[str] | None = None) -> Iterator[Row]:
     """The archived rows of a range of days: pipeline after pipeline, each in order of time. Memory stays flat.
@@ -95,7 +113,7 @@ def as_arrow(rows: Iterable[Row]) -> Any:
     """The rows as a `pyarrow.Table` with the columns of the archive's tables; all of them in memory.
 
     Raises:
-        InvalidInputError: without pyarrow; names the extra.
+        InvalidInputError: without pyarrow; says what to install.
     """
     arrow = load_pyarrow()
     records = map(to_record, rows)
@@ -111,10 +129,13 @@ def as_pandas(rows: Iterable[Row]) -> Any:
     Raises:
         InvalidInputError: without pyarrow or pandas; says what to install.
     """
-    table = as_arrow(rows)
+    _require_pandas()
+    return as_arrow(rows).to_pandas()
+
+
+def _require_pandas() -> None:
     try:
         import_module("pandas")
     except ImportError as error:
         raise InvalidInputError("A pandas frame needs pandas, which is not installed.",
-                                'Install it: pip install "prefect-deepset[pandas]".') from error
-    return table.to_pandas()
+                                "Install it: pip install pandas.") from error

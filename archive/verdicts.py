@@ -100,7 +100,7 @@ class DayVerdict(_Verdict):
     def __str__(self) -> str:
         verdict = "valid" if self.ok else "WRONG"
         return (f"{self.kind} {self.source} {self.day}: {verdict}, {self.manifests_valid}/{self.manifests} manifests valid, "
-                f"{self.parts_valid}/{self.parts} parts valid, {self.rows} rows")
+                f"{self.parts_valid}/{self.parts} parts valid, {self.rows:,} rows")
 
 
 class ArchiveVerdict(_Verdict):
@@ -133,10 +133,10 @@ class ArchiveVerdict(_Verdict):
 
     @property
     def summary(self) -> str:
-        """One line: ``30/30 manifests valid, 31/31 parts valid, 30 days, 12345 rows`` and the findings by kind."""
+        """One line: ``30/30 manifests valid, 31/31 parts valid, 30 days, 12,345 rows`` and the findings by kind."""
         manifests, manifests_valid = sum(day.manifests for day in self.days), sum(day.manifests_valid for day in self.days)
         parts, parts_valid = sum(day.parts for day in self.days), sum(day.parts_valid for day in self.days)
         kinds = Counter(finding.kind for finding in self.all_findings)
         found = "".join(f", {number} {kind}" for kind, number in sorted(kinds.items()))
         return (f"{manifests_valid}/{manifests} manifests valid, {parts_valid}/{parts} parts valid, {len(self.days)} days, "
-                f"{self.rows} rows{found}")
+                f"{self.rows:,} rows{found}")

@@ -67,7 +67,7 @@ class LogArchive(Block):
     compression: Literal["gzip", "zstd"] = Field(
         default="gzip",
         title="Compression",
-        description="How parts are compressed. Everything reads gzip; zstd is smaller and faster.",
+        description="How parts are compressed. Everything reads gzip; zstd is smaller, and faster to read.",
     )
     formats: list[Literal["jsonl", "csv", "parquet"]] = Field(
         default=["jsonl"],

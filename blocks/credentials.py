@@ -14,6 +14,7 @@ from ..api.client import DeepsetClient
 from ..api.connection import READ_TIMEOUT
 from ..api.credentials import clean_key, expiry
 from ..api.urls import DEFAULT_BASE_URL, parse_base_url
+from .form_fields import may_stay_empty
 
 WARN_BEFORE = timedelta(days=7)
 """A key with less time than this left is warned of on every run."""
@@ -54,6 +55,7 @@ class DeepsetCredentials(CredentialsBlock):
     concurrency_limit: str | None = Field(
         default=None,
         title="Global Concurrency Limit",
+        json_schema_extra=may_stay_empty,
         description="A global concurrency limit (or rate limit) of Prefect that each request takes a slot of. It must exist; "
         "empty for none.",
     )

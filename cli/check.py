@@ -12,11 +12,10 @@ from ..api.errors import DeepsetError, InvalidInputError, NoLogsError
 from ..api.models import Pipeline
 from ..api.sources import LogSource
 from ..api.times import SECOND
+from ..archive.identity import MOST_CLOCK_SKEW
 from .places import Place, open_archive, open_client
 from .terminal import plain, say, warn, working
 
-_MOST_SKEW = 300.0
-"""Seconds; beyond it no day is archived."""
 _PROBE_TRIES = 3
 """Pipelines looked at for one that shows rows."""
 
@@ -80,7 +79,7 @@ def _check_platform(checks: _Checks, client: DeepsetClient, found: str, workspac
     skew = client.clock_skew
     if skew is not None:
         say_skew = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API's"
-        if abs(skew) > _MOST_SKEW:
+        if abs(skew) > MOST_CLOCK_SKEW:
             checks.wrong("clock", f"this machine's clock is {say_skew}. Set it (NTP): nothing is archived before.")
         else:
             checks.ok("clock", f"this machine's is {say_skew}")

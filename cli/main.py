@@ -26,8 +26,13 @@ _DEBUG = "PREFECT_DEEPSET_DEBUG"
 
 Workspace = Annotated[str | None, Parameter(env_var=["DEEPSET_WORKSPACE", "DEFAULT_WORKSPACE_NAME"],
                                             help="The workspace; may be left out where there is only one.")]
-Pipelines = Annotated[list[str] | None, Parameter(name="--pipeline", negative=(), help="A pipeline's name; may be repeated. "
-                                                                                       "All of them when left out.")]
+
+
+def _pipelines(left_out: str) -> Parameter:
+    return Parameter(name="--pipeline", negative=(), help=f"A pipeline's name; may be repeated. {left_out}")
+
+
+Archived = Annotated[list[str] | None, _pipelines("All pipelines and indexes of the archive when left out.")]
 _PLACE = Place()
 
 app = App(
@@ -35,7 +40,7 @@ app = App(
     help="Look after an archive of deepset pipeline logs.",
     help_epilogue="Exit codes: 0 fine, 1 something is wrong with the archive or an answer, 2 usage or settings.",
     version=lambda: version("prefect-deepset"),
-    help_format="plaintext",
+    help_format="markdown",
     print_error=False,
     exit_on_error=False,
     result_action="return_value",
@@ -43,8 +48,9 @@ app = App(
 
 
 @app.command
-def check(*, workspace: Workspace = None, pipeline: Pipelines = None, place: Place = _PLACE,
-          probe: Annotated[bool, Parameter(negative=())] = False) -> int:
+def check(*, workspace: Workspace = None,
+          pipeline: Annotated[list[str] | None, _pipelines("No pipeline is looked at when left out.")] = None,
+          place: Place = _PLACE, probe: Annotated[bool, Parameter(negative=())] = False) -> int:
     """Check the key, the names, this machine's clock and the bucket.
 
     The key comes from DEEPSET_API_KEY, the platform's address from DEEPSET_API_URL. One object is created in the bucket.
@@ -52,8 +58,9 @@ def check(*, workspace: Workspace = None, pipeline: Pipelines = None, place: Pla
     Parameters
     ----------
     probe
-        Also ask the API what is not documented: read-only, at most 60 requests. Best with the --pipeline that logs most. The
-        report, on stdout, can be pasted into a bug: it holds no key, no names and no log contents.
+        Also ask the API what is not documented: read-only, at most 60 requests. Best with the --pipeline that logs most;
+        without one the first that shows logs is asked about. The report, on stdout, can be pasted into a bug: it holds no key,
+        no names and no log contents.
     """
     from .check import run_checks  # noqa: PLC0415 - see the module's docstring
 
@@ -61,7 +68,7 @@ def check(*, workspace: Workspace = None, pipeline: Pipelines = None, place: Pla
 
 
 @app.command
-def status(*, workspace: Workspace = None, pipeline: Pipelines = None, place: Place = _PLACE,
+def status(*, workspace: Workspace = None, pipeline: Archived = None, place: Place = _PLACE,
            days: Annotated[int, Parameter(validator=Number(gte=1, lte=3660))] = 14) -> int:
     """Show a calendar of each pipeline's days: status, rows, errors.
 
@@ -78,7 +85,7 @@ def status(*, workspace: Workspace = None, pipeline: Pipelines = None, place: Pl
 
 
 @app.command
-def verify(*, workspace: Workspace = None, pipeline: Pipelines = None, place: Place = _PLACE, start: date | None = None,
+def verify(*, workspace: Workspace = None, pipeline: Archived = None, place: Place = _PLACE, start: date | None = None,
            end: date | None = None) -> int:
     """Read the archive again, every byte, and say whether it is all there and unchanged.
 
@@ -97,7 +104,8 @@ def verify(*, workspace: Workspace = None, pipeline: Pipelines = None, place: Pl
 
 
 @app.command
-def cat(first: date, last: date | None = None, /, *, workspace: Workspace = None, pipeline: Pipelines = None,
+def cat(first: date, last: date | None = None, /, *, workspace: Workspace = None,
+        pipeline: Annotated[list[str] | None, _pipelines("All pipelines when left out, but no index.")] = None,
         level: Annotated[list[str] | None, Parameter(negative=())] = None, place: Place = _PLACE) -> int:
     """Write archived rows to stdout, one JSON object a line, byte for byte as the platform sent them.
 

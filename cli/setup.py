@@ -13,7 +13,8 @@ def setup(
     *,
     bucket: Annotated[str | None, Parameter(help="The archive's bucket. [env: DEEPSET_ARCHIVE_BUCKET]")] = None,
     prefix: Annotated[str | None, Parameter(help="The folder inside the bucket. [env: DEEPSET_ARCHIVE_PREFIX]")] = None,
-    workspace: Annotated[str | None, Parameter(help="The deepset workspace to archive. [env: DEEPSET_WORKSPACE]")] = None,
+    workspace: Annotated[str | None, Parameter(
+        help="The deepset workspace to archive. [env: DEEPSET_WORKSPACE, DEFAULT_WORKSPACE_NAME]")] = None,
     notify: Annotated[str | None, Parameter(help="A notification block for the alerts, such as slack-webhook/on-call.")] = None,
     block: Annotated[str, Parameter(help="The name the blocks are saved under.")] = "default",
     file: Annotated[Path | None, Parameter(help="The deployments' file; automations.yaml is looked for beside it.")] = None,

@@ -19,21 +19,30 @@ PAGE = Path(__file__).with_name("reference.md")
 
 # (title, module, names). A name that is left out here is no public name.
 CONTENTS: list[tuple[str, str, list[str]]] = [
-    ("Blocks", "prefect_deepset.blocks", ["DeepsetCredentials", "LogArchive"]),
+    ("Blocks", "prefect_deepset.blocks", ["DeepsetCredentials", "LogArchive", "AlertRules"]),
     ("Flows", "prefect_deepset.flows", ["archive_daily_logs", "backfill_logs", "watch_errors", "verify_archive",
                                         "fill_formats", "try_alert_rules"]),
     ("Tasks", "prefect_deepset.tasks", ["list_pipelines", "fetch_logs", "download_logs_csv", "count_logs", "archive_day",
                                         "verify_day", "read_archived_logs", "send_alert"]),
     ("Client", "prefect_deepset.api.client", ["DeepsetClient"]),
     ("Client models", "prefect_deepset.api.models", ["PipelineLog", "Pipeline", "Workspace", "LogCounts"]),
+    ("Sources", "prefect_deepset.api.sources", ["LogSource"]),
     ("Settings from the environment", "prefect_deepset.api.environment", ["settings_from_environment", "ClientSettings"]),
     ("Probe", "prefect_deepset.api.probe", ["probe", "ProbeReport", "Answer"]),
+    ("Archiving without Prefect", "prefect_deepset.archive.day", ["archive_day", "ArchiveOptions", "DayResult", "Progress"]),
+    ("What is due", "prefect_deepset.archive.plan", ["days_due"]),
+    ("Manifests", "prefect_deepset.archive.chain", ["latest", "StoredManifest"]),
     ("Reading the archive back", "prefect_deepset.archive.read_back", ["read_rows", "as_models", "as_arrow", "as_pandas"]),
     ("Verification", "prefect_deepset.archive.verify", ["verify_archive", "verify_day", "ArchiveVerdict", "DayVerdict",
                                                                 "Finding"]),
     ("Redaction", "prefect_deepset.archive.redaction", ["RedactionPolicy"]),
-    ("A platform for tests", "prefect_deepset.testing", ["FakeDeepset", "Behaviour", "Fault", "Faults", "HeavyRange",
-                                                         "RateLimit"]),
+    ("Rules of alerts", "prefect_deepset.alerts.rules", ["ErrorCount", "ErrorRatio", "NewException", "ZeroRows"]),
+    ("Payloads of events", "prefect_deepset.alerts.events", ["ArchivedPayload", "ThresholdPayload", "IncompletePayload",
+                                                             "Missing"]),
+    ("A platform for tests", "prefect_deepset.testing", ["FakeDeepset", "LoggedRequest", "TruthRow", "Behaviour", "Fault",
+                                                         "Faults", "HeavyRange", "RateLimit", "Request"]),
+    ("Rows for tests", "prefect_deepset.testing", ["even_day", "skewed_day", "tied_day", "bursts", "dense", "ties", "nasty",
+                                                   "row", "GeneratedRows", "GivenRows", "RowSource"]),
 ]
 ERRORS = ["prefect_deepset.api.errors", "prefect_deepset.archive.errors", "prefect_deepset.alerts.errors"]
 
@@ -61,7 +70,8 @@ def _describe(name: str, thing: Any) -> Iterator[str]:
         yield from _function(f"### {name}", name, target)
         return
     yield from [f"### {name}", ""]
-    if not issubclass(target, BaseModel) and "__init__" in vars(target):
+    made = "__init__" in vars(target) and not issubclass(target, BaseModel) and not getattr(target, "_is_protocol", False)
+    if made:
         yield from _signature(name, target.__init__)
     yield from _prose(inspect.getdoc(target) or "")
     yield ""
@@ -107,10 +117,13 @@ def _parameter(parameter: inspect.Parameter) -> str:
 
 
 def _type(annotation: Any) -> str:
+    annotation = getattr(annotation, "__forward_arg__", annotation)  # what a NamedTuple makes of an annotation
     return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
 def _value(value: Any) -> str:
+    if hasattr(value, "_fields"):  # a NamedTuple
+        return f"{type(value).__name__}()"
     if value is None or isinstance(value, (bool, int, float, str, tuple)):
         return repr(value)
     return getattr(value, "__name__", "...")
@@ -125,8 +138,10 @@ def _fields(target: type) -> Iterator[str]:
             text = field.description or described.get(name, "")
             yield _field(name, annotations.get(name, field.annotation), _default(field), text)
     else:
+        defaults = getattr(target, "_field_defaults", {})  # of a NamedTuple
         for name, kind in annotations.items():
-            yield _field(name, kind, "", described.get(name, ""))
+            default = f", default `{_value(defaults[name])}`" if name in defaults else ""
+            yield _field(name, kind, default, described.get(name, ""))
     yield ""
 
 
@@ -139,17 +154,19 @@ def _default(field: FieldInfo) -> str:
         return ""
     if field.default is PydanticUndefined:
         return ", required"
-    shown = json.dumps(field.default) if isinstance(field.default, (str, list)) else field.default
+    value = sorted(field.default) if isinstance(field.default, frozenset) else field.default
+    shown = json.dumps(value) if isinstance(value, (str, list)) else value
     return f", default `{shown}`"
 
 
 def _attribute_docs(target: type) -> dict[str, str]:
-    """The strings that stand below a class's attributes."""
-    try:
-        source = inspect.getsource(target)
-    except OSError:
-        return {}
-    return {found[1]: " ".join(found[2].split()) for found in _ATTRIBUTE.finditer(source)}
+    """The strings that stand below the attributes of a class and of those it comes from."""
+    described: dict[str, str] = {}
+    for base in reversed(target.__mro__):
+        if base.__module__.startswith("prefect_deepset"):
+            found = _ATTRIBUTE.finditer(inspect.getsource(base))
+            described |= {one[1]: " ".join(one[2].split()) for one in found}
+    return described
 
 
 def _prose(text: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from prefect import task
 
 from ..api.errors import TooManyRowsError
 from ..api.parameters import check_count
-from ..archive.read_back import as_arrow, as_models, as_pandas, read_rows
+from ..archive.read_back import as_arrow, as_models, as_pandas, check_as, read_rows
 from ..blocks import LogArchive
 from .logs import MAX_ROWS
 from .plan import named_sources
@@ -29,17 +29,19 @@ def read_archived_logs(archive: LogArchive, workspace: str, start: date, end: da
         start, end: UTC days, both included.
         pipelines: names; None for every pipeline ever archived, or with `indexes` for none.
         levels: such as ``["error"]``, any case; None for all.
-        as_: ``models`` for a list of `PipelineLog`; ``arrow`` and ``pandas`` for a table with the archive's columns (they
-            need the ``parquet`` extra).
+        as_: ``models`` for a list of `PipelineLog`; ``arrow`` (needs pyarrow) or ``pandas`` (needs both) for a table with the
+            archive's columns.
         max_rows: more rows than this are an error, since they would all be in memory.
         indexes: names of indexes.
 
     Raises:
         TooManyRowsError: there are more rows than `max_rows`; nothing is cut off silently.
-        InvalidInputError: `start` is after `end`, a workspace or pipeline that was never archived, a missing extra.
+        InvalidInputError: `start` is after `end`, a workspace or pipeline that was never archived; an `as_` that is none of the
+            three, or a missing package for it, before anything is read.
         ArchiveError: the archive cannot be read, or is not what it should be.
     """
     check_count(max_rows, "max_rows")
+    check_as(as_)
     sources = named_sources(workspace, pipelines, indexes)
     rows = list(islice(read_rows(archive.get_store(), workspace, start, end, sources, levels), max_rows + 1))
     if len(rows) > max_rows:

@@ -1,5 +1,6 @@
 """A fake deepset platform, for tests: `FakeDeepset` serves workspaces, pipelines and their logs as the API does, its faults
-and its open questions included. It stands alone and needs nothing but Python.
+and its open questions included. It stands alone and needs nothing but Python. (`s3_server`, an S3 server beside it, is the one
+module that needs more: boto3, and ministack in an environment of its own.)
 """
 
 from __future__ import annotations

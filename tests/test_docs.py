@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -34,12 +37,11 @@ for name in ("default", "logs"):
     DeepsetCredentials(api_key=os.environ["DEEPSET_API_KEY"], base_url=os.environ["DEEPSET_API_URL"]).save(name, overwrite=True)
     LogArchive(bucket=os.environ["BUCKET"], prefix="logs").save(name, overwrite=True)
 """
-# Each page has names of its own, which live on from block to block.
+# Each block has names of its own: it can be pasted alone.
 RUN_PYTHON = """
 import json, sys
-names = {}
 for page, line, code in json.load(sys.stdin):
-    exec(compile("\\n" * (line - 1) + code, page, "exec"), names.setdefault(page, {"__name__": "__main__"}))
+    exec(compile("\\n" * (line - 1) + code, page, "exec"), {"__name__": "__main__"})
 """
 MARK = "\x1e"
 
@@ -140,6 +142,20 @@ def test_the_reference_is_what_the_docstrings_say():
     command = [sys.executable, str(ROOT / "docs" / "reference.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stderr}\nRun `make reference`."
+
+
+def test_the_reference_lists_every_name_that_a_page_imports_and_every_offered_one():
+    """What it does not list is no public name, it says."""
+    contents = runpy.run_path(str(ROOT / "docs" / "reference.py"))["CONTENTS"]
+    listed = {(module, name) for _, module, names in contents for name in names}
+    offered = [f"prefect_deepset.{room}" for room in ("blocks", "tasks", "flows", "testing")]
+    named = {(module, name) for module in offered for name in import_module(module).__all__}
+    for page in [*PAGES, ROOT / "README.md"]:
+        for block in blocks(page, "python"):
+            named |= {(node.module, one.name) for node in ast.walk(ast.parse(block.body)) if isinstance(node, ast.ImportFrom)
+                      and (node.module or "").startswith("prefect_deepset") for one in node.names}
+    assert ("prefect_deepset.testing", "even_day") in named
+    assert not named - listed
 
 
 def test_the_page_on_unknowns_has_every_question_of_the_probe():

@@ -1,4 +1,4 @@
-"""Every block of Python in the README is run, in order, as a reader would, then each of its `prefect-deepset` commands."""
+"""Every block of Python in the README is run by itself, as a reader would, then each of its `prefect-deepset` commands."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from prefect_deepset.testing import FakeDeepset, even_day
 
+from .prefect.live_server import LiveServer
 from .servers.ministack import S3Handle
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,9 +24,8 @@ BUCKET = "deepset-logs"  # as the README calls it
 
 RUN_ALL = """
 import json, sys
-names = {"__name__": "__main__"}
-for line, code in json.load(sys.stdin):
-    exec(compile("\\n" * (line - 1) + code, "README.md", "exec"), names)
+for line, code in json.load(sys.stdin):  # each with names of its own: it can be pasted alone
+    exec(compile("\\n" * (line - 1) + code, "README.md", "exec"), {"__name__": "__main__"})
 """
 
 
@@ -34,7 +35,15 @@ def python_blocks() -> Iterator[tuple[int, str]]:
         yield README.count("\n", 0, found.start(1)) + 1, found[1]
 
 
-def test_every_python_block_and_command_of_the_readme_runs(s3: S3Handle, tmp_path: Path):
+@pytest.fixture
+def prefect_server(tmp_path: Path) -> Iterator[LiveServer]:
+    """One that runs, as `setup` needs it."""
+    server = LiveServer(tmp_path)
+    yield server
+    server.stop()
+
+
+def test_every_python_block_and_command_of_the_readme_runs(s3: S3Handle, prefect_server: LiveServer, tmp_path: Path):
     """With nothing changed: the environment says where the API and the bucket are."""
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     s3.client().create_bucket(Bucket=BUCKET)
@@ -42,6 +51,7 @@ def test_every_python_block_and_command_of_the_readme_runs(s3: S3Handle, tmp_pat
         deepset.add_pipeline("my-workspace", "my-pipeline", even_day(f"{yesterday}T00:00:00Z", 5_000))
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_", "DEEPSET_"))}
         environment = inherited | {
+            "PREFECT_API_URL": prefect_server.url,
             "DEEPSET_API_KEY": deepset.api_key,
             "DEEPSET_API_URL": deepset.url,
             "AWS_ENDPOINT_URL": s3.endpoint_url,
@@ -50,7 +60,6 @@ def test_every_python_block_and_command_of_the_readme_runs(s3: S3Handle, tmp_pat
             "AWS_DEFAULT_REGION": "us-east-1",
             "PREFECT_HOME": str(tmp_path),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
             "DO_NOT_TRACK": "1",
         }
         done = subprocess.run(
@@ -70,6 +79,9 @@ def test_every_python_block_and_command_of_the_readme_runs(s3: S3Handle, tmp_pat
             ran = subprocess.run(program, env=environment, capture_output=True, text=True, check=False, timeout=60)
             assert ran.returncode == 0, f"{command}\n{ran.stdout}{ran.stderr}"
     keys = [found["Key"] for found in s3.client().list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+    with prefect_server.client() as client:
+        deployed = {deployment.name: deployment.parameters.get("workspace") for deployment in client.read_deployments()}
+    assert deployed["archive-daily-logs"] == "my-workspace"
     folder = f"workspace=my-workspace/pipeline=my-pipeline/dt={yesterday}"
     assert f"logs/jsonl/{folder}/part-00001.jsonl.gz" in keys
     assert f"logs/manifests/{folder}/r00001.json" in keys

@@ -1,8 +1,10 @@
-"""The formats a day's parts are kept in. ``jsonl`` is always there and is the truth; the others are made from it."""
+"""The formats a day's parts are kept in: ``jsonl``, which is always there and is the truth, and tables that are made from it.
+
+Tables are written and read here. Parts in jsonl are put together by `assemble` and read by `part_stream`.
+"""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -10,44 +12,44 @@ from typing import BinaryIO, Protocol
 from ...api.errors import InvalidInputError
 from ...api.rows import Row
 from .columns import Record, to_record
-from .csv import CsvFormat
-from .jsonl import JsonlFormat
-from .parquet import ParquetFormat, load_pyarrow
+from .csv import CsvTable
+from .parquet import ParquetTable, load_pyarrow
 
-__all__ = ["FORMATS", "Format", "Record", "compression_of", "find_format", "read_format", "require_formats", "to_record",
-           "write_format"]
+__all__ = ["FORMATS", "Record", "Table", "compression_of", "find_table", "read_table", "require_formats", "to_record",
+           "write_table"]
 
 _CHUNK = 1 << 20
 
 
-class Format(Protocol):
-    """One format: a writer and a reader."""
+class Table(Protocol):
+    """One format beside jsonl: a writer and a reader."""
 
     name: str
     content_type: str
 
     def write(self, rows: Iterable[Row], path: Path) -> None:
-        """Writes the rows, which come in order, streaming; the path's suffix says how they are compressed."""
+        """Writes the rows, which come in order, streaming."""
         ...
 
     def read(self, key: str, chunks: Iterable[bytes]) -> Iterator[Record]:
-        """The lines in an object's bytes; the key's suffix says how they are compressed, and names it in errors."""
+        """The lines in an object's bytes; the key names it in errors, and its suffix says how they are compressed."""
         ...
 
 
-FORMATS: dict[str, Format] = {one.name: one for one in (JsonlFormat(), CsvFormat(), ParquetFormat())}
+_TABLES: dict[str, Table] = {one.name: one for one in (CsvTable(), ParquetTable())}
+FORMATS = ("jsonl", *_TABLES)
 
 
-def find_format(name: str) -> Format:
-    """The format of that name.
+def find_table(name: str) -> Table:
+    """The table of that name.
 
     Raises:
         InvalidInputError: when there is none.
     """
     try:
-        return FORMATS[name]
+        return _TABLES[name]
     except KeyError:
-        raise InvalidInputError(f"There is no format {name!r}.", f"Choose from {', '.join(FORMATS)}.") from None
+        raise InvalidInputError(f"There is no table {name!r}.", f"Choose from {', '.join(_TABLES)}.") from None
 
 
 def require_formats(names: Iterable[str]) -> None:
@@ -57,7 +59,9 @@ def require_formats(names: Iterable[str]) -> None:
         InvalidInputError: for an unknown format, or a missing extra.
     """
     for name in names:
-        if find_format(name).name == "parquet":
+        if name not in FORMATS:
+            raise InvalidInputError(f"There is no format {name!r}.", f"Choose from {', '.join(FORMATS)}.")
+        if name == "parquet":
             load_pyarrow()
 
 
@@ -69,35 +73,29 @@ def compression_of(format: str, compression: str | None) -> str | None:  # noqa:
     return {"csv": "gzip", "parquet": None}.get(format, compression)
 
 
-def write_format(format: str, rows: Iterable[Row], path: Path) -> None:  # noqa: A002 - the manifest's word
+def write_table(name: str, rows: Iterable[Row], path: Path) -> None:
     """Writes rows, which come in order of (`logged_at`, `log_id`), to a new file, streaming.
 
-    Args:
-        path: ends as a part's key does: ``.gz`` and ``.zst`` are compressed so.
-
     Raises:
-        InvalidInputError: for an unknown format, or a missing extra.
+        InvalidInputError: for an unknown table, or a missing extra.
     """
-    find_format(format).write(rows, path)
+    find_table(name).write(rows, path)
 
 
-def read_format(format: str, source: Path | BinaryIO, name: str = "") -> Iterator[Record]:  # noqa: A002 - the manifest's word
-    """The lines in a file or stream, in their order.
+def read_table(name: str, path: Path) -> Iterator[Record]:
+    """The lines in a file, in their order.
 
     Args:
-        name: what a stream is called; its suffix says how it is compressed. A path is called what it is called.
+        path: its suffix says how it is compressed.
 
     Raises:
-        InvalidInputError: for an unknown format, or a missing extra.
-        PartError: when it does not hold that format.
+        InvalidInputError: for an unknown table, or a missing extra.
+        PartError: when it does not hold that table.
     """
-    if isinstance(source, Path):
-        with source.open("rb") as file:
-            yield from find_format(format).read(str(source), _chunks(file))
-    else:
-        yield from find_format(format).read(name or "the stream", _chunks(source))
+    with path.open("rb") as file:
+        yield from find_table(name).read(str(path), _chunks(file))
 
 
-def _chunks(file: BinaryIO | io.BufferedReader) -> Iterator[bytes]:
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         yield chunk

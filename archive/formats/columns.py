@@ -15,6 +15,9 @@ from ...api.json_slices import escape_surrogates, json_string, split_object
 from ...api.rows import Row
 from ...api.times import MICROSECOND
 
+RESTORE = "Restore the object from a version or backup; its rows are whole in the jsonl part of the same number."
+"""What to do about a table that cannot be read."""
+
 
 class Record(NamedTuple):
     """One line of a table; `Record._fields` are the columns' names, in order."""

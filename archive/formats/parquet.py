@@ -12,7 +12,7 @@ from ...api.errors import InvalidInputError
 from ...api.rows import Row
 from ...api.times import MICROSECOND
 from ..errors import PartError
-from .columns import Record, to_record
+from .columns import RESTORE, Record, to_record
 
 _GROUP_ROWS = 32_768
 _GROUP_BYTES = 16 << 20
@@ -25,14 +25,14 @@ def load_pyarrow() -> Any:
     """pyarrow, which is an extra.
 
     Raises:
-        InvalidInputError: names the extra to install.
+        InvalidInputError: says what to install.
     """
     try:
         arrow = import_module("pyarrow")  # an extra, and slow to import
         import_module("pyarrow.parquet")
     except ImportError as error:
         raise InvalidInputError("Parquet and Arrow need pyarrow, which is not installed.",
-                                'Install it: pip install "prefect-deepset[parquet]".') from error
+                                "Install it: pip install pyarrow.") from error
     return arrow
 
 
@@ -62,7 +62,7 @@ def record_batch(records: Iterable[Record]) -> Any:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-class ParquetFormat:
+class ParquetTable:
     """``part-00001.parquet``."""
 
     name = "parquet"
@@ -98,14 +98,11 @@ class ParquetFormat:
             try:
                 with pa.parquet.ParquetFile(file) as table:
                     if not table.schema_arrow.equals(arrow_schema()):
-                        raise PartError(f"{key} is Parquet, but not with the columns of a table of logs.", _RESTORE)
+                        raise PartError(f"{key} is Parquet, but not with the columns of a table of logs.", RESTORE)
                     for batch in table.iter_batches(_BATCH_ROWS):
                         yield from _records(pa, batch)
             except (pa.ArrowException, OSError, ValueError) as error:
-                raise PartError(f"{key} is not readable as Parquet: {error}.", _RESTORE) from error
-
-
-_RESTORE = "Restore the object from a version or backup; its rows are whole in the jsonl part of the same number."
+                raise PartError(f"{key} is not readable as Parquet: {error}.", RESTORE) from error
 
 
 def _groups(rows: Iterable[Row]) -> Iterator[list[Record]]:

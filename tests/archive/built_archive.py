@@ -12,7 +12,8 @@ from typing import Any
 from prefect_deepset.api.rows import ERROR_LEVELS, Row
 from prefect_deepset.api.sources import LogSource
 from prefect_deepset.api.times import SECOND, day_span, format_instant
-from prefect_deepset.archive.formats import compression_of, write_format
+from prefect_deepset.archive.compression import compress
+from prefect_deepset.archive.formats import compression_of, write_table
 from prefect_deepset.archive.keys import manifest_key, part_key
 from prefect_deepset.archive.manifest import File, Manifest, Previous, Source, TimeSpan, sha256_hex
 from prefect_deepset.archive.objects import ObjectStore
@@ -30,10 +31,13 @@ def put_part(store: ObjectStore, source: LogSource, day: date, number: int, rows
              compression: str = "gzip") -> File:
     """Writes one part; the entry a manifest has for it."""
     key = part_key(store.prefix, format, source, day, number, compression_of(format, compression))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / Path(key).name
-        write_format(format, rows, path)
-        body = path.read_bytes()
+    if format == "jsonl":
+        body = compress(b"".join(row.raw + b"\n" for row in rows), compression)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / Path(key).name
+            write_table(format, rows, path)
+            body = path.read_bytes()
     assert put(store, key, body)
     first, last = _ends(rows)
     return File(key=key, format=format, bytes=len(body), rows=len(rows), sha256=sha256_hex(body), first=first, last=last)

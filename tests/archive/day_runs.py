@@ -13,7 +13,7 @@ from typing import Any
 from prefect_deepset.api.client import DeepsetClient
 from prefect_deepset.api.sources import LogSource
 from prefect_deepset.api.times import day_span, format_instant
-from prefect_deepset.archive import chain
+from prefect_deepset.archive.chain import StoredManifest, latest, read_revision
 from prefect_deepset.archive.day import DayResult, archive_day
 from prefect_deepset.archive.manifest import Manifest
 from prefect_deepset.archive.objects import ObjectStore
@@ -30,6 +30,14 @@ Raw = bytes
 def seconds(text: str) -> float:
     """Seconds since 1970 of RFC 3339."""
     return datetime.fromisoformat(text).timestamp()
+
+
+def load_chain(store: ObjectStore, source: LogSource, day: date) -> list[StoredManifest]:
+    """Every revision of the day, oldest first."""
+    newest = latest(store, source, day)
+    below = [read_revision(store, source, day, number) for number in range(1, newest.manifest.revision)] if newest else []
+    assert all(below)
+    return [stored for stored in (*below, newest) if stored]
 
 
 class Clock:
@@ -93,7 +101,7 @@ class Runs:
 
     def manifests(self, day: date = DAY) -> list[Manifest]:
         """Every revision."""
-        return [stored.manifest for stored in chain.load_chain(self.store, self.source, day)]
+        return [stored.manifest for stored in load_chain(self.store, self.source, day)]
 
     def archived(self, day: date = DAY) -> list[Raw]:
         """The lines of the day's parts, part after part."""

@@ -48,7 +48,7 @@ def test_an_archived_day_is_valid_signed_redacted_and_readable(compression: Comp
     fill_format(store, SOURCE, DAY, "parquet", signing_key=KEY)
     verdict = verify_archive(store, "support", None, None, None, datetime.fromisoformat(NOON_AFTER), signing_key=KEY)
     assert verdict.all_findings == []
-    assert verdict.summary == f"3/3 manifests valid, 3/3 parts valid, 1 days, {len(truth)} rows"
+    assert verdict.summary == f"3/3 manifests valid, 3/3 parts valid, 1 days, {len(truth):,} rows"
     rows = list(read_rows(store, "support", DAY, DAY))
     assert {row.log_id for row in rows} == truth
     assert as_arrow(rows).num_rows == len(list(as_models(rows))) == len(truth)

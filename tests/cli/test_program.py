@@ -22,6 +22,29 @@ def test_help_names_the_commands_and_exit_codes_and_loads_neither_prefect_nor_bo
         assert word in done.stdout
 
 
+def help_of(command: str) -> str:
+    """What `--help` shows of a command, without the frame and line breaks."""
+    environment = os.environ | {"COLUMNS": "100"}
+    shown = subprocess.run([*PROGRAM, command, "--help"], env=environment, capture_output=True, text=True, check=True).stdout
+    return " ".join(shown.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(("command", "said"), [
+    ("check", "No pipeline is looked at when left out."), ("cat", "All pipelines when left out, but no index."),
+    ("status", "All pipelines and indexes of the archive when left out."),
+    ("verify", "All pipelines and indexes of the archive when left out."),
+])
+def test_each_command_says_what_it_does_without_a_pipeline(command: str, said: str):
+    assert said in help_of(command)
+
+
+@pytest.mark.parametrize("command", ["check", "setup"])
+def test_paragraphs_of_help_fill_their_lines(command: str):
+    environment = os.environ | {"COLUMNS": "200"}
+    shown = subprocess.run([*PROGRAM, command, "--help"], env=environment, capture_output=True, text=True, check=True).stdout
+    assert any(len(line.rstrip(" │")) > 140 for line in shown.splitlines() if not line.startswith("╭"))
+
+
 def test_reading_an_archive_loads_no_prefect(place: list[str]):
     script = ("import sys; from prefect_deepset.cli.main import main; code = main(sys.argv[1:]); "
               "assert 'prefect' not in sys.modules; sys.exit(code)")

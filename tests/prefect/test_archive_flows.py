@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -105,6 +106,20 @@ def test_archived_rows_are_read_back_by_day_pipeline_and_level(deepset: FakeDeep
     assert read_archived_logs(archive, "w", YESTERDAY, YESTERDAY, ["chat"], as_="arrow").num_rows == 2
     with pytest.raises(TooManyRowsError):
         read_archived_logs(archive, "w", YESTERDAY, YESTERDAY, max_rows=121)
+
+
+@pytest.mark.parametrize(("as_", "missing", "said"), [
+    ("frame", (), r"`as_` is 'frame'\. .*'models', 'arrow', 'pandas'"), ("arrow", ("pyarrow",), "pip install pyarrow"),
+    ("pandas", ("pyarrow",), "pip install pyarrow"), ("pandas", ("pandas",), "pip install pandas"),
+])
+def test_what_rows_cannot_be_handed_over_as_is_said_before_anything_is_read(
+    archive: LogArchive, monkeypatch: pytest.MonkeyPatch, as_: Any, missing: tuple[str, ...], said: str
+):
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    nowhere = archive.model_copy(update={"bucket": "no-such-bucket"})
+    with pytest.raises(InvalidInputError, match=said):
+        read_archived_logs(nowhere, "w", YESTERDAY, YESTERDAY, as_=as_)
 
 
 def test_an_index_is_named_apart_and_a_name_that_nothing_is_known_of_is_refused(

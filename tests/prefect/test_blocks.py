@@ -110,6 +110,16 @@ def test_what_cannot_be_an_archive_is_refused_in_the_form(wrong: dict[str, objec
         LogArchive(**wrong)
 
 
+@pytest.mark.parametrize(("block", "field"), [
+    (DeepsetCredentials, "concurrency_limit"), (LogArchive, "sse_kms_key_id"), (LogArchive, "storage_class"),
+    (LogArchive, "expected_bucket_owner"),
+])
+def test_a_text_that_may_stay_empty_is_one_plain_field_of_the_form(block: type[Block], field: str):
+    shown = block.model_json_schema()["properties"][field]
+    assert shown["type"] == "string"
+    assert "anyOf" not in shown
+
+
 def test_json_lines_are_always_kept():
     assert LogArchive(bucket="logs", formats=["parquet"]).formats == ["jsonl", "parquet"]
     assert LogArchive(bucket="logs", formats=[]).formats == ["jsonl"]
