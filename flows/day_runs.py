@@ -14,6 +14,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from ..alerts.completeness import describe_faults
 from ..alerts.rules import RuleSet
+from ..alerts.window import WatchRules
 from ..api.errors import ApiError, ArchiveError, DeepsetError
 from ..api.sources import LogSource
 from ..archive.manifest import Manifest
@@ -60,7 +61,7 @@ def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: st
     unread = _unread(manifests)
     failed = [*failures, *failed, *unread]
     get_run_logger().info("At most %d requests were under way at once.", budget.most_in_use)
-    told = _tell(archive, workspace, sources, manifests, rules, notify)
+    told = tell(archive, workspace, sources, manifests, rules, notify)
     _report(archive, workspace, manifests, told, failed)
     if failed:
         raise _run_failed(workspace, failed, others=len(manifests) > len(unread))
@@ -82,7 +83,7 @@ def told_when_unreachable(archive: LogArchive, workspace: str, names: list[str] 
         except DeepsetError as unreadable:
             get_run_logger().error("Alerts could not be judged or told: %s", unreadable)
         else:
-            told = _tell(archive, workspace, sources, [], rules, notify)
+            told = tell(archive, workspace, sources, [], rules, notify)
             _report(archive, workspace, [], told, [Failure(f"workspace {workspace}", None, str(error))])
         raise
 
@@ -107,8 +108,8 @@ def _unread(manifests: list[Manifest]) -> list[Failure]:
             for manifest in manifests if manifest.status == "open" and (missing := describe_faults(manifest))]
 
 
-def _tell(archive: LogArchive, workspace: str, sources: list[LogSource], manifests: list[Manifest], rules: RuleSet,
-          notify: str | None) -> Told:
+def tell(archive: LogArchive, workspace: str, sources: list[LogSource], manifests: list[Manifest],
+         rules: RuleSet | WatchRules, notify: str | None) -> Told:
     """Alerts that go wrong never fail the archive: what they are about is in the bucket, and the next run tells it."""
     try:
         return tell_alerts(archive, workspace, sources, manifests, rules, notify, run_url())

@@ -13,7 +13,7 @@ from ..blocks import AlertRules, DeepsetCredentials, LogArchive
 from ..tasks.alerts import tell_alerts
 from ..tasks.pipelines import list_pipelines
 from ..tasks.watch import read_errors
-from .day_runs import run_name, run_url
+from .day_runs import run_name, run_url, tell
 from .inputs import check_names, check_notify, check_numbers
 
 LONGEST = 24 * 60
@@ -61,7 +61,11 @@ def watch_errors(
     check_numbers(error_threshold, max_concurrency)
     check_notify(notify)
     watched = WatchRules.of(rules.get_rules() if rules else RuleSet.from_threshold(error_threshold), minutes)
-    listed = list_pipelines(credentials, workspace) if names is None else names
+    try:
+        listed = list_pipelines(credentials, workspace) if names is None else names
+    except ApiError:
+        tell(archive, workspace, [], [], watched, notify)  # what waits to be told needs nothing of deepset
+        raise
     chosen = [name for name in listed if watched.for_source(LogSource(workspace, name))]
     window = read_errors(credentials, workspace, chosen, minutes, max_concurrency, watched.levels)
     for failure in window.failures:
