@@ -226,7 +226,8 @@ class Rules(Protocol):
         ...
 
 
-_COMPLETENESS = Completeness()
+COMPLETENESS = Completeness()
+"""The rule of a pipeline that no other is for."""
 _RESERVED = re.compile(r"completeness|watch-errors(-\d+m.*)?")
 """Two rules of one name would share a series of alerts: see `Completeness`, and `window_rule_name` in `window`."""
 
@@ -263,7 +264,7 @@ class RuleSet(BaseModel):
 
     def for_source(self, source: LogSource) -> list[BaseRule]:
         """The rules for one pipeline (or index): never none."""
-        return [rule for rule in self.rules if rule.covers(source)] or [_COMPLETENESS]
+        return [rule for rule in self.rules if rule.covers(source)] or [COMPLETENESS]
 
     @property
     def history_days(self) -> int:

@@ -15,7 +15,7 @@ from prefect_deepset.blocks import AlertRules, DeepsetCredentials, LogArchive
 from prefect_deepset.flows import archive_daily_logs, backfill_logs, fill_formats, verify_archive, watch_errors
 from prefect_deepset.tasks.archive import archive_day
 from prefect_deepset.tasks.notify import send_alert
-from prefect_deepset.testing import Behaviour, FakeDeepset, even_day, row
+from prefect_deepset.testing import Behaviour, FakeDeepset, even_day, row, ties
 from pydantic import SecretStr
 
 from ..servers.ministack import S3Handle
@@ -183,3 +183,20 @@ def test_a_backfill_without_rules_does_not_judge_by_a_threshold_of_its_own(deeps
     backfill_logs(credentials, archive, "w", YESTERDAY, YESTERDAY, select="all", notify=notify,
                   rules=AlertRules(error_count=100))
     assert subjects(receiver) == [f"FIRING: w / chat, {YESTERDAY}"]
+
+
+def test_a_day_that_cannot_be_read_whole_is_told_once_by_daily_flow_and_backfill_and_resolved_when_mended(
+        deepset: FakeDeepset, archive: LogArchive, credentials: DeepsetCredentials, notify: str, receiver: Receiver):
+    deepset.behaviour = Behaviour(level_filter="400", origin_filter="400", or_filter="400", time_filter="400")
+    deepset.add_pipeline("w", "chat", ties(f"{YESTERDAY}T10:00:00Z", 150))
+    with pytest.raises(ArchiveError, match="chat"):
+        archive_daily_logs(credentials, archive, "w", day=YESTERDAY, notify=notify)
+    for select in ("incomplete", "all"):
+        with pytest.raises(ArchiveError, match="chat"):
+            backfill_logs(credentials, archive, "w", YESTERDAY, YESTERDAY, select=select, notify=notify)
+    assert subjects(receiver) == [f"INCOMPLETE: w / chat, {YESTERDAY}"]
+    deepset.behaviour = Behaviour()
+    backfill_logs(credentials, archive, "w", YESTERDAY, YESTERDAY, select="incomplete", notify=notify)
+    for _ in range(2):
+        archive_daily_logs(credentials, archive, "w", day=YESTERDAY, notify=notify)
+    assert subjects(receiver) == [f"RESOLVED: w / chat, {YESTERDAY}"]
