@@ -40,7 +40,7 @@ def run_name() -> str:
 
 def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: str, sources: list[LogSource],
              days: Sequence[PlannedDay], failures: Sequence[Failure], *, rules: RuleSet, notify: str | None,
-             reread: bool, max_concurrency: int) -> list[Manifest]:
+             reread: bool, max_concurrency: int, notes: Sequence[str] = ()) -> list[Manifest]:
     """Archives the days side by side in their order, and returns the newest manifest of each.
 
     Args:
@@ -50,6 +50,7 @@ def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: st
         failures: what has gone wrong already.
         rules: what is worth an alert.
         notify, reread, max_concurrency: see the flows.
+        notes: more that the report says.
 
     Raises:
         ArchiveError: names every day that failed or could not be read whole, after all others are archived, told and reported.
@@ -62,7 +63,7 @@ def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: st
     failed = [*failures, *failed, *unread]
     get_run_logger().info("At most %d requests were under way at once.", budget.most_in_use)
     told = tell(archive, workspace, sources, manifests, rules, notify)
-    _report(archive, workspace, manifests, told, failed)
+    _report(archive, workspace, manifests, told._replace(problems=[*notes, *told.problems]), failed)
     if failed:
         raise _run_failed(workspace, failed, others=len(manifests) > len(unread))
     return manifests
