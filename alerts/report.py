@@ -20,6 +20,7 @@ from .verdicts import State
 MAX_LINES = 200
 """Of the table."""
 MAX_CHANGES = 50
+"""Told with what was counted. All others are named too: the message has no room for them, and refers to the report."""
 MAX_FAILED = 10
 """Of what failed: one outage fails every pipeline, in the same words."""
 MAX_DETAILS = 6
@@ -121,10 +122,10 @@ def _summary(manifests: Sequence[Manifest], failed: Mapping[str, str], notes: Se
 
 
 def _changes(transitions: Sequence[Transition]) -> str:
-    lines = [f"- **{title_of(one)}** {_name(one.log_source)}, {one.dt}: {_md(one.detail, 300)}"
-             for one in transitions[:MAX_CHANGES]]
-    more = len(transitions) - MAX_CHANGES
-    return "\n".join([*lines, *([f"- ... and {_count(more, 'more change')}."] if more > 0 else [])])
+    heads = [f"- **{title_of(one)}** {_name(one.log_source)}, {one.dt}" for one in transitions]
+    details = [f"{head}: {_md(one.detail, 300)}" for head, one in zip(heads, transitions[:MAX_CHANGES], strict=False)]
+    rest = [f"{head}, rule {_md(one.rule)}" for head, one in zip(heads[MAX_CHANGES:], transitions[MAX_CHANGES:], strict=True)]
+    return "\n".join([*details, *rest])
 
 
 def _table(days: Sequence[Manifest]) -> str:

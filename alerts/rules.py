@@ -62,7 +62,7 @@ class BaseRule(BaseModel):
 
     def covers(self, source: LogSource) -> bool:
         """Whether the rule is for this pipeline (or index)."""
-        return any(source.name == pattern or fnmatchcase(source.name, pattern) for pattern in self.pipelines)
+        return any(_fits(pattern, source) for pattern in self.pipelines)
 
     def measure(self, manifest: Manifest, history: Sequence[Manifest]) -> Measure:
         """What the day is, by this rule; `history` holds the archived days before it, oldest first."""
@@ -226,7 +226,8 @@ class Rules(Protocol):
         ...
 
 
-_COMPLETENESS = Completeness()
+COMPLETENESS = Completeness()
+"""The rule of a pipeline that no other is for."""
 _RESERVED = re.compile(r"completeness|watch-errors(-\d+m.*)?")
 """Two rules of one name would share a series of alerts: see `Completeness`, and `window_rule_name` in `window`."""
 
@@ -263,12 +264,26 @@ class RuleSet(BaseModel):
 
     def for_source(self, source: LogSource) -> list[BaseRule]:
         """The rules for one pipeline (or index): never none."""
-        return [rule for rule in self.rules if rule.covers(source)] or [_COMPLETENESS]
+        return [rule for rule in self.rules if rule.covers(source)] or [COMPLETENESS]
+
+    def idle_patterns(self, sources: Sequence[LogSource]) -> list[str]:
+        """One sentence for each pattern of a rule that fits none of the sources: a name typed wrong, most likely."""
+        rules_of: dict[str, list[str]] = {}
+        for rule in self.rules:
+            for pattern in rule.pipelines:
+                if not any(_fits(pattern, source) for source in sources):
+                    rules_of.setdefault(pattern, []).append(repr(rule.name))
+        return [f"Pattern {pattern!r} of rule {', '.join(names)} fits no pipeline of this run, and nothing is judged by it: "
+                "correct it in `rules`." for pattern, names in rules_of.items()]
 
     @property
     def history_days(self) -> int:
         """How many archived days before a judged one must be given with it."""
         return max((rule.history_days for rule in self.rules), default=0)
+
+
+def _fits(pattern: str, source: LogSource) -> bool:
+    return source.name == pattern or fnmatchcase(source.name, pattern)
 
 
 def source_of(manifest: Manifest) -> LogSource:

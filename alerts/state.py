@@ -15,7 +15,7 @@ A series is told in its order: while one of its transitions waits, later ones wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 from uuid import uuid4
@@ -27,12 +27,13 @@ from ..archive.keys import day_folder, manifest_key
 from ..archive.manifest import ExceptionCount, Manifest, Source
 from ..archive.objects import ObjectStore
 from .completeness import describe_overdue, faults, is_whole
+from .errors import AlertStateError
 from .events import Missing
 from .ledger import Ledger, Series, claim_time, conflict
 from .machine import Step, decide
 from .messages import Message, compose, title_of
 from .redact import sample
-from .rules import BaseRule, Rules, kind_name, newest_by_day, source_of
+from .rules import COMPLETENESS, BaseRule, Rules, RuleSet, kind_name, newest_by_day, source_of
 from .transitions import Example, Transition
 from .verdicts import State, Verdict, evaluate, overdue
 
@@ -89,7 +90,14 @@ def claim_transitions(
     for source in dict.fromkeys([*judged, *background]):
         days = newest_by_day(judged.get(source, ()))
         everything = newest_by_day([*background.get(source, ()), *days.values()])
-        for rule in rules.for_source(source):
+        judging = list(rules.for_source(source))
+        try:
+            # What a run without rules (a backfill) said is missing ends, too, when a run with rules finds it mended.
+            if isinstance(rules, RuleSet) and COMPLETENESS not in judging and _stands_incomplete(ledger, source):
+                judging.append(COMPLETENESS)
+        except DeepsetError as error:
+            ledger.problems.append(error)
+        for rule in judging:
             try:
                 desk = _Desk(ledger, rule, ledger.series(source, rule.name), everything, now, sample_of)
                 claimed += desk.judge(days)
@@ -246,9 +254,18 @@ class _Desk:
             if step is None:
                 return []
             transition = self._transition(step, verdict, day, manifest, source)
+            if transition.tells_of_gap and self._is_told_elsewhere(day):
+                return []
             if self.ledger.claim(self.series, transition, self.now):
                 return [transition]
         raise conflict(self.series)
+
+    def _is_told_elsewhere(self, day: str) -> bool:
+        """Whether a run with rules has told that something of the day is missing, and this one has none; or the reverse."""
+        if self.rule != COMPLETENESS:
+            return _stands_incomplete(self.ledger, self.series.source)
+        return any(_tells_of_gap_on(self.ledger, series, day) for series in self.ledger.all_series()
+                   if series.source == self.series.source and series.rule != COMPLETENESS.name)
 
     def _transition(self, step: Step, verdict: Verdict, day: str, manifest: Manifest | None, source: Source) -> Transition:
         log_source, prefix, on = self.series.source, self.ledger.store.prefix, date.fromisoformat(day)
@@ -285,6 +302,30 @@ class _Desk:
         except Exception:  # noqa: BLE001 - an example is a courtesy; the alert goes out without it
             return ""
         return sample(text) if text else ""
+
+
+def _stands_incomplete(ledger: Ledger, source: LogSource) -> bool:
+    """Whether a run without rules has told of something missing, and of nothing better since."""
+    past = _readable(ledger, ledger.series(source, COMPLETENESS.name))
+    return next((one.state is State.INCOMPLETE for one in past if not one.late), False)
+
+
+def _tells_of_gap_on(ledger: Ledger, series: Series, day: str) -> bool:
+    """Whether the series' last word on the day is that something of it is missing."""
+    for transition in _readable(ledger, series):
+        if transition.dt == day:
+            return transition.incomplete
+        if transition.dt < day and not transition.late:
+            return False
+    return False
+
+
+def _readable(ledger: Ledger, series: Series) -> Iterator[Transition]:
+    """The series backwards, up to what cannot be read: that stops its own alerts and no others."""
+    try:
+        yield from ledger.backwards(series)
+    except AlertStateError:
+        return
 
 
 def _by_source(manifests: Iterable[Manifest]) -> dict[LogSource, list[Manifest]]:

@@ -7,14 +7,16 @@ from datetime import date
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from ..api.errors import InvalidInputError
 from ..api.sources import Kind, LogSource
 from .errors import ManifestError
-from .keys import day_folder, manifest_key, parse_manifest_key, source_folder, workspace_folder
+from .keys import day_folder, manifest_key, parse_manifest_key, source_folder, table_folder, workspace_folder
 from .manifest import Manifest, sha256_hex
 from .objects import ObjectStore
 
 _KINDS: tuple[Kind, ...] = ("pipeline", "index")
 _LOOK_BACK = 10
+_SHOWN = 10
 
 
 class StoredManifest(NamedTuple):
@@ -82,6 +84,26 @@ def archived_sources(store: ObjectStore, workspace: str) -> list[LogSource]:
         found, _, name = folder.rstrip("/").rpartition("/")[2].partition("=")
         sources += [LogSource(workspace, unquote(name), kind) for kind in _KINDS if kind == found and name]
     return sources
+
+
+def archived_workspaces(store: ObjectStore) -> list[str]:
+    """Every workspace that has manifests, in key order."""
+    folders = [folder.rstrip("/").rpartition("/")[2] for folder in store.list_folders(table_folder(store.prefix, "manifests"))]
+    return [unquote(folder.removeprefix("workspace=")) for folder in folders if folder.startswith("workspace=")]
+
+
+def sources_to_work_on(store: ObjectStore, workspace: str) -> list[LogSource]:
+    """`archived_sources`, of which there must be one.
+
+    Raises:
+        InvalidInputError: nothing is archived of the workspace; names those that are known.
+    """
+    if sources := archived_sources(store, workspace):
+        return sources
+    known = archived_workspaces(store)
+    listed = ", ".join(map(repr, known[:_SHOWN])) + (", ..." if len(known) > _SHOWN else "")
+    raise InvalidInputError(f"Nothing is archived of `workspace` {workspace!r}.",
+                            f"Known here: {listed}." if known else "The archive is empty: check its bucket and prefix.")
 
 
 def latest_days(store: ObjectStore, source: LogSource, n: int) -> list[StoredManifest]:

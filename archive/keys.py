@@ -52,6 +52,11 @@ def workspace_folder(prefix: str, table: str, workspace: str) -> str:
     return _below(prefix, table, f"workspace={_name(workspace)}", "")
 
 
+def table_folder(prefix: str, table: str) -> str:
+    """``<prefix>/<table>/``."""
+    return _below(prefix, table, "")
+
+
 def day_folder(prefix: str, table: str, source: LogSource, day: date) -> str:
     """The folder of one day in one table, with its closing slash.
 

@@ -107,7 +107,8 @@ def verify_archive(store: ObjectStore, workspace: str, pipelines: Sequence[str |
 
     Raises:
         StoreError: when the store cannot be read; what breaks off in the middle is tried three times.
-        InvalidInputError: when a format's extra is missing, the key is empty, or `now` has no time zone.
+        InvalidInputError: when a format's extra is missing, the key is empty, `now` has no time zone, or the days asked for are
+            all before the first or after the last one archived, and none of them is missed.
     """
     instant = to_instant(now, "now")
     start, end = start and to_day(start, "start"), end and to_day(end, "end")
@@ -127,10 +128,21 @@ def verify_archive(store: ObjectStore, workspace: str, pipelines: Sequence[str |
     with ThreadPoolExecutor(max_concurrency, "verify") as pool:
         for source in asked:
             days += _check_days(store, source, start, end, instant, signing_key, pool)
+    if not days and not around.all():
+        _refuse_empty_range(store, asked, start, end)
     if pipelines is None and start is None and end is None:
         _find_strangers(store, workspace, asked, around)
     _explain_moves(store, days, around)
     return ArchiveVerdict(workspace=workspace, days=[checked.verdict() for checked in days], findings=around.all())
+
+
+def _refuse_empty_range(store: ObjectStore, sources: Iterable[LogSource], start: date | None, end: date | None) -> None:
+    """To find nothing wrong with nothing would pass for a proof. Between archived days, nothing may be what is expected."""
+    archived = [day for source in sources for day in list_days(store, source)]
+    if archived and ((start and start > max(archived)) or (end and end < min(archived))):
+        ends = [f"`{name}` {day}" for name, day in (("start", start), ("end", end)) if day]
+        raise InvalidInputError(f"In the days that {' and '.join(ends)} leave, none is archived and none should be.",
+                                f"Archived is {min(archived)} to {max(archived)}.")
 
 
 def _check_days(store: ObjectStore, source: LogSource, start: date | None, end: date | None, now: int,

@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
-from urllib.parse import unquote
 
 from cyclopts import Parameter
 
@@ -144,12 +143,12 @@ def choose_workspace(store: S3Store, workspace: str | None) -> str:
     """
     if workspace is not None:
         return workspace
-    root = f"{store.prefix}/manifests/".lstrip("/")
-    folders = [folder.rstrip("/").rpartition("/")[2] for folder in store.list_folders(root)]
-    names = [unquote(folder.removeprefix("workspace=")) for folder in folders if folder.startswith("workspace=")]
+    from ..archive.chain import archived_workspaces  # noqa: PLC0415 - the start of --help
+
+    names = archived_workspaces(store)
     if len(names) == 1:
         return names[0]
-    where = f"s3://{store.bucket}/{root}"
+    where = f"s3://{store.bucket}/{store.prefix}/manifests/" if store.prefix else f"s3://{store.bucket}/manifests/"
     if not names:
         raise InvalidInputError("There is no archive here.", "Check --bucket and --prefix.", where)
     listed = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")

@@ -60,5 +60,8 @@ def archive_daily_logs(
         chosen = choose_sources(credentials, archive, workspace, names, indexes)
     plan = plan_days(archive, chosen, day)
     get_run_logger().info("Workspace %s: %d sources, %d days to consider.", workspace, len(chosen), len(plan.days))
+    idle = judged_by.idle_patterns(chosen) if chosen else []
+    for note in idle:
+        get_run_logger().warning(note)
     return run_days(credentials, archive, workspace, chosen, plan.days, plan.failures, rules=judged_by, notify=notify,
-                    reread=reread, max_concurrency=max_concurrency)
+                    reread=reread, max_concurrency=max_concurrency, notes=idle)

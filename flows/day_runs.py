@@ -14,6 +14,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from ..alerts.completeness import describe_faults
 from ..alerts.rules import RuleSet
+from ..alerts.window import WatchRules
 from ..api.errors import ApiError, ArchiveError, DeepsetError
 from ..api.sources import LogSource
 from ..archive.manifest import Manifest
@@ -39,7 +40,7 @@ def run_name() -> str:
 
 def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: str, sources: list[LogSource],
              days: Sequence[PlannedDay], failures: Sequence[Failure], *, rules: RuleSet, notify: str | None,
-             reread: bool, max_concurrency: int) -> list[Manifest]:
+             reread: bool, max_concurrency: int, notes: Sequence[str] = ()) -> list[Manifest]:
     """Archives the days side by side in their order, and returns the newest manifest of each.
 
     Args:
@@ -49,6 +50,7 @@ def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: st
         failures: what has gone wrong already.
         rules: what is worth an alert.
         notify, reread, max_concurrency: see the flows.
+        notes: more that the report says.
 
     Raises:
         ArchiveError: names every day that failed or could not be read whole, after all others are archived, told and reported.
@@ -60,8 +62,8 @@ def run_days(credentials: DeepsetCredentials, archive: LogArchive, workspace: st
     unread = _unread(manifests)
     failed = [*failures, *failed, *unread]
     get_run_logger().info("At most %d requests were under way at once.", budget.most_in_use)
-    told = _tell(archive, workspace, sources, manifests, rules, notify)
-    _report(archive, workspace, manifests, told, failed)
+    told = tell(archive, workspace, sources, manifests, rules, notify)
+    _report(archive, workspace, manifests, told._replace(problems=[*notes, *told.problems]), failed)
     if failed:
         raise _run_failed(workspace, failed, others=len(manifests) > len(unread))
     return manifests
@@ -82,7 +84,7 @@ def told_when_unreachable(archive: LogArchive, workspace: str, names: list[str] 
         except DeepsetError as unreadable:
             get_run_logger().error("Alerts could not be judged or told: %s", unreadable)
         else:
-            told = _tell(archive, workspace, sources, [], rules, notify)
+            told = tell(archive, workspace, sources, [], rules, notify)
             _report(archive, workspace, [], told, [Failure(f"workspace {workspace}", None, str(error))])
         raise
 
@@ -107,8 +109,8 @@ def _unread(manifests: list[Manifest]) -> list[Failure]:
             for manifest in manifests if manifest.status == "open" and (missing := describe_faults(manifest))]
 
 
-def _tell(archive: LogArchive, workspace: str, sources: list[LogSource], manifests: list[Manifest], rules: RuleSet,
-          notify: str | None) -> Told:
+def tell(archive: LogArchive, workspace: str, sources: list[LogSource], manifests: list[Manifest],
+         rules: RuleSet | WatchRules, notify: str | None) -> Told:
     """Alerts that go wrong never fail the archive: what they are about is in the bucket, and the next run tells it."""
     try:
         return tell_alerts(archive, workspace, sources, manifests, rules, notify, run_url())

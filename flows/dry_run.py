@@ -32,7 +32,7 @@ def try_alert_rules(archive: LogArchive, rules: AlertRules, workspace: str, pipe
         days: How many of a pipeline's last archived days to judge.
 
     Raises:
-        InvalidInputError: a parameter is wrong.
+        InvalidInputError: a parameter is wrong, or nothing is archived of the workspace.
         ArchiveError: the manifests cannot be read.
     """
     names = check_names(workspace, pipelines)

@@ -33,8 +33,8 @@ def fill_formats(archive: LogArchive, workspace: str, pipelines: list[str] | Non
         indexes: Names of indexes.
 
     Raises:
-        InvalidInputError: a parameter is wrong, nothing is archived under a name, or the archive keeps jsonl alone; nothing was
-            written.
+        InvalidInputError: a parameter is wrong, nothing is archived of the workspace or under a name, or the archive keeps
+            jsonl alone; nothing was written.
         ArchiveError: some days could not be filled; each is named.
     """
     names, index_names = check_names(workspace, pipelines), check_indexes(indexes)

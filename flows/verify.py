@@ -34,7 +34,7 @@ def verify_archive(archive: LogArchive, workspace: str, pipelines: list[str] | N
         indexes: Names of indexes.
 
     Raises:
-        InvalidInputError: a parameter is wrong.
+        InvalidInputError: a parameter is wrong, or no day of the range is archived or should be.
         VerificationError: something is wrong; the report has all of it.
     """
     verdict = verify_days(archive, workspace, check_names(workspace, pipelines), start, end, check_indexes(indexes))

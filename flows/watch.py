@@ -13,7 +13,7 @@ from ..blocks import AlertRules, DeepsetCredentials, LogArchive
 from ..tasks.alerts import tell_alerts
 from ..tasks.pipelines import list_pipelines
 from ..tasks.watch import read_errors
-from .day_runs import run_name, run_url
+from .day_runs import run_name, run_url, tell
 from .inputs import check_names, check_notify, check_numbers
 
 LONGEST = 24 * 60
@@ -51,7 +51,7 @@ def watch_errors(
             error count is for are not read.
 
     Raises:
-        InvalidInputError: a parameter is wrong.
+        InvalidInputError: a parameter is wrong, or no error count of `rules` is for any of the pipelines.
         ApiError: pipelines that could not be read, or only in part; each is named. What was read is judged and told.
         AlertError: what was found could not be kept or told.
     """
@@ -61,8 +61,17 @@ def watch_errors(
     check_numbers(error_threshold, max_concurrency)
     check_notify(notify)
     watched = WatchRules.of(rules.get_rules() if rules else RuleSet.from_threshold(error_threshold), minutes)
-    listed = list_pipelines(credentials, workspace) if names is None else names
+    try:
+        listed = list_pipelines(credentials, workspace) if names is None else names
+    except ApiError:
+        tell(archive, workspace, [], [], watched, notify)  # what waits to be told needs nothing of deepset
+        raise
     chosen = [name for name in listed if watched.for_source(LogSource(workspace, name))]
+    if listed and not chosen:
+        tell(archive, workspace, [], [], watched, notify)
+        patterns = ", ".join(dict.fromkeys(repr(pattern) for rule in watched.rules for pattern in rule.pipelines))
+        raise InvalidInputError(f"No error count of `rules` is for any of the pipelines: {patterns} fit none.",
+                                "Correct the patterns in `rules`, or `pipelines`.", f"workspace {workspace!r}")
     window = read_errors(credentials, workspace, chosen, minutes, max_concurrency, watched.levels)
     for failure in window.failures:
         get_run_logger().error("Not read whole: %s: %s", failure.pipeline, failure.problem)

@@ -9,7 +9,7 @@ from prefect import task
 from ..alerts.history import DryRun, dry_run
 from ..api.errors import InvalidInputError
 from ..api.sources import LogSource
-from ..archive.chain import archived_sources, latest_days
+from ..archive.chain import archived_sources, latest_days, sources_to_work_on
 from ..blocks import AlertRules, LogArchive
 from .retries import RETRIED
 
@@ -28,11 +28,11 @@ def try_rules(archive: LogArchive, rules: AlertRules, workspace: str, pipelines:
         days: how many archived days to judge; those before them serve the rules as history.
 
     Raises:
-        InvalidInputError: a name that the archive does not know.
+        InvalidInputError: a name, or a workspace, that the archive does not know.
         ArchiveError: the manifests cannot be read.
     """
     store, rule_set = archive.get_store(), rules.get_rules()
-    archived = archived_sources(store, workspace)
+    archived = archived_sources(store, workspace) if pipelines else sources_to_work_on(store, workspace)
     unknown = [name for name in pipelines or () if name not in {source.name for source in archived}]
     if unknown:
         raise InvalidInputError(f"No day of {', '.join(map(repr, unknown))} is archived.",

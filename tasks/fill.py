@@ -9,7 +9,7 @@ from prefect import task
 from ..alerts.announced import Revision
 from ..api.errors import InvalidInputError
 from ..api.sources import LogSource
-from ..archive.chain import archived_sources, latest, list_days
+from ..archive.chain import latest, list_days, sources_to_work_on
 from ..archive.fill import fill_format
 from ..archive.manifest import Manifest
 from ..blocks import LogArchive
@@ -24,16 +24,16 @@ def find_archived_days(archive: LogArchive, workspace: str, start: date | None, 
     """Every archived day of the pipelines and indexes that are named, or of all, both ends included; None for no end.
 
     Raises:
-        InvalidInputError: nothing is archived of one of them; lists what is known.
+        InvalidInputError: nothing is archived of the workspace, or of one of them; lists what is known.
         ArchiveError: the store cannot be read.
     """
     store = archive.get_store()
-    known = archived_sources(store, workspace)
+    known = sources_to_work_on(store, workspace)
     named = named_sources(workspace, pipelines, indexes)
     sources = known if named is None else [LogSource(workspace, one) if isinstance(one, str) else one for one in named]
     if unknown := [source for source in sources if source not in known]:
         raise InvalidInputError(f"Nothing is archived of {', '.join(map(label, unknown))}.",
-                                f"Known here: {', '.join(map(label, known)) or 'none'}.", f"workspace {workspace!r}")
+                                f"Known here: {', '.join(map(label, known))}.", f"workspace {workspace!r}")
     return [(source, day) for source in sources for day in list_days(store, source)
             if (start is None or start <= day) and (end is None or day <= end)]
 

@@ -8,6 +8,7 @@ from typing import Any
 from prefect import task
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block, UnknownBlockType
+from prefect.exceptions import ObjectNotFound
 from prefect.utilities.asyncutils import run_coro_as_sync
 
 from ..api.errors import AlertError, InvalidInputError
@@ -24,23 +25,35 @@ def load_notification_block(notify: str) -> NotificationBlock:
     """The block behind a slug such as ``slack-webhook/on-call``.
 
     Raises:
-        InvalidInputError: no such slug, no such block, a block type this process does not know, or one that cannot notify.
+        InvalidInputError: no such slug, no such block, one that no longer fits its type, a block type this process does not
+            know, or one that cannot notify.
     """
     kind, _, name = notify.partition("/")
     if not kind or not name or "/" in name:
         raise InvalidInputError(f"`notify` is {notify!r}, which is no block's slug.",
                                 "Give type and name, such as slack-webhook/on-call.")
-    try:
-        block: Any = Block.load(notify)
-    except UnknownBlockType as error:
-        raise InvalidInputError(f"Block type {kind!r} of `notify` is not known here.",
-                                "Install its package where the flow runs (on the worker, or in its image).") from error
-    except ValueError as error:
-        raise InvalidInputError(f"There is no block {notify!r} to notify with, or it cannot be loaded.",
-                                "Create it in the Prefect UI (Blocks), or correct `notify`.") from error
+    block, problem = _load(notify, kind)
+    if problem:  # raised out here: a block that does not fit quotes its fields, and no error that is told may lead back to them
+        raise problem
     if not isinstance(block, NotificationBlock):
         raise InvalidInputError(f"Block {notify!r} cannot notify.", "Name a notification block, such as slack-webhook/on-call.")
     return block
+
+
+def _load(notify: str, kind: str) -> tuple[Any, InvalidInputError | None]:
+    try:
+        return Block.load(notify), None
+    except UnknownBlockType:
+        return None, InvalidInputError(f"Block type {kind!r} of `notify` is not known here.",
+                                       "Install its package where the flow runs (on the worker, or in its image).")
+    except ValueError as error:
+        if isinstance(error.__cause__, ObjectNotFound):
+            return None, InvalidInputError(f"There is no block {notify!r} to notify with.",
+                                           "Create it in the Prefect UI (Blocks), or correct `notify`.")
+    except (RuntimeError, TypeError, LookupError, AttributeError):
+        pass  # Prefect's own where a field does not fit, or whatever the block's type raises
+    return None, InvalidInputError(f"Block {notify!r} of `notify` cannot be loaded: what is saved does not fit its type.",
+                                   "Save it again in the Prefect UI (Blocks), or install the version it was saved with.")
 
 
 @task(task_run_name="send-alert-{notify}", **{**RETRIED, "retry_delay_seconds": [5, 20, 60]})

@@ -43,7 +43,7 @@ def verify_days(archive: LogArchive, workspace: str, pipelines: list[str] | None
         indexes: names of indexes.
 
     Raises:
-        InvalidInputError: `start` is after `end`.
+        InvalidInputError: `start` is after `end`, or no day between them is archived or should be.
         ArchiveError: the store cannot be read.
     """
     sources = named_sources(workspace, pipelines, indexes)

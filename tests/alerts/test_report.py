@@ -67,6 +67,15 @@ def test_an_outage_of_every_pipeline_is_a_short_report():
     assert "- ... and 390 more failed; the run's log has each." in text
 
 
+def test_every_change_is_named_however_many_there_are():
+    days = [archived(3, errors=500, pipeline=f"p-{index:03d}") for index in range(90)]
+    changed = claim_transitions(Ledger(MemoryStore(), "default"), RuleSet.from_threshold(100), days, now=clock(4))
+    changes = report([], transitions=changed).partition("## What changed")[2]
+    assert [index for index in range(90) if f"**FIRING** p-{index:03d}, 2026-01-03" not in changes] == []
+    assert changes.count("the threshold is 100") == 50
+    assert "- **FIRING** p-089, 2026-01-03, rule error-threshold" in changes
+
+
 def test_what_fires_by_levels_of_its_own_comes_first_and_the_report_says_what_errors_are():
     days = [archived(3, errors=25), archived(3, pipeline="warned", levels={"Warning": 300, "info": 700})]
     rules = RuleSet(rules=(ErrorCount(threshold=100, levels=frozenset({"warning"})),))

@@ -14,12 +14,13 @@ from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from prefect_deepset.alerts.rules import ErrorCount, RuleSet
 from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.blocks import AlertRules, DeepsetCredentials, LogArchive
-from prefect_deepset.flows import archive_daily_logs, try_alert_rules
+from prefect_deepset.flows import archive_daily_logs, try_alert_rules, watch_errors
 from prefect_deepset.testing import FakeDeepset, even_day, row
 from pydantic import ValidationError
 
 from ..servers.ministack import S3Handle
 from .conftest import all_events
+from .test_archive_daily import report_of
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 
@@ -115,4 +116,29 @@ def test_what_cannot_be_tried_is_said(archive: LogArchive):
         try_alert_rules(archive, AlertRules(), "w", ["ghost"])
     with pytest.raises(InvalidInputError, match="at least 1"):
         try_alert_rules(archive, AlertRules(), "w", days=0)
-    assert try_alert_rules(archive, AlertRules(), "w") == []
+    with pytest.raises(InvalidInputError, match=r"Nothing is archived of `workspace` 'w'\. .*empty"):
+        try_alert_rules(archive, AlertRules(), "w")
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_pattern_that_fits_no_pipeline_is_named_in_log_and_report(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                                   archive: LogArchive, caplog: pytest.LogCaptureFixture):
+    deepset.add_pipeline("w", "chat", [])
+    rules = AlertRules(pipelines=["chta", "ch*"], more_rules=[ErrorCount(name="vip", threshold=1, pipelines=("chat",))])
+    state = archive_daily_logs(credentials, archive, "w", day=YESTERDAY, rules=rules, return_state=True)
+    said = "Pattern 'chta' of rule 'error-threshold' fits no pipeline of this run, and nothing is judged by it"
+    assert [record.levelname for record in caplog.records if said in record.message] == ["WARNING"]
+    assert said in report_of(state)
+    assert ("'ch*'" in caplog.text, "vip" in caplog.text) == (False, False)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_watch_by_rules_that_fit_no_pipeline_fails_and_names_them(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                                   archive: LogArchive):
+    rules = AlertRules(error_count=1, pipelines=["chta", "docs-*"])
+    deepset.add_workspace("empty")
+    assert watch_errors(credentials, archive, "empty", rules=rules) == {}
+    deepset.add_pipeline("w", "chat", [])
+    for names in (None, ["chat"]):
+        with pytest.raises(InvalidInputError, match=r"of `rules` is for any of the pipelines: 'chta', 'docs-\*' fit none"):
+            watch_errors(credentials, archive, "w", names, rules=rules)

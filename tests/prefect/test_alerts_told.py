@@ -8,19 +8,20 @@ from typing import Any
 
 import pytest
 from prefect.events.filters import EventFilter, EventNameFilter
-from prefect_deepset.api.errors import ArchiveError, AuthenticationError
+from prefect_deepset.api.errors import AlertError, ArchiveError, AuthenticationError
 from prefect_deepset.api.sources import LogSource
 from prefect_deepset.archive.day import archive_day as core_archive_day
 from prefect_deepset.blocks import AlertRules, DeepsetCredentials, LogArchive
-from prefect_deepset.flows import archive_daily_logs, backfill_logs, fill_formats, verify_archive
+from prefect_deepset.flows import archive_daily_logs, backfill_logs, fill_formats, verify_archive, watch_errors
 from prefect_deepset.tasks.archive import archive_day
 from prefect_deepset.tasks.notify import send_alert
-from prefect_deepset.testing import FakeDeepset, even_day, row
+from prefect_deepset.testing import Behaviour, FakeDeepset, even_day, row, ties
 from pydantic import SecretStr
 
 from ..servers.ministack import S3Handle
 from .conftest import Receiver, all_events, make_archive
 from .test_archive_daily import report_of
+from .test_archive_flows import recent
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -99,8 +100,9 @@ def test_a_manifest_that_cannot_be_read_stops_no_other_pipeline(s3: S3Handle, de
 
 def test_a_key_that_is_no_longer_taken_is_told_before_logs_are_lost(deepset: FakeDeepset, credentials: DeepsetCredentials,
                                                                     archive: LogArchive, notify: str, receiver: Receiver):
-    deepset.add_pipeline("w", "chat", [])
+    deepset.behaviour = Behaviour(retention_answer="shown")
     long_ago = BEFORE - timedelta(days=1)
+    deepset.add_pipeline("w", "chat", [row(f"{long_ago}T12:00:00Z")])
     archive_day(credentials, archive, "w", "chat", long_ago)
     expired = DeepsetCredentials(api_key=SecretStr("api_canary-expired"), base_url=deepset.url)
     state = archive_daily_logs(expired, archive, "w", notify=notify, return_state=True)
@@ -109,6 +111,22 @@ def test_a_key_that_is_no_longer_taken_is_told_before_logs_are_lost(deepset: Fak
     assert subjects(receiver) == [f"INCOMPLETE: w / chat, {BEFORE}"]
     assert "workspace w failed" in report_of(state)
     assert "canary" not in report_of(state)
+
+
+def test_a_watch_whose_key_is_no_longer_taken_tells_what_waits(s3: S3Handle, deepset: FakeDeepset, archive: LogArchive,
+                                                               credentials: DeepsetCredentials, notify: str,
+                                                               receiver: Receiver):
+    deepset.add_pipeline("w", "bad", recent(25, "error"))
+    receiver.status = 503
+    with pytest.raises(AlertError, match="not sent"):
+        watch_errors(credentials, archive, "w", notify=notify)
+    receiver.status, receiver.received = 200, []
+    outlive_the_leases(s3, archive.bucket)
+    expired = DeepsetCredentials(api_key=SecretStr("api_canary-expired"), base_url=deepset.url)
+    for _ in range(2):
+        with pytest.raises(AuthenticationError):
+            watch_errors(expired, archive, "w", notify=notify)
+    assert [subject.rpartition(",")[0] for subject in subjects(receiver)] == ["FIRING: w / bad"]
 
 
 def archived_events(kind: str, archive: LogArchive) -> list[tuple[str, str]]:
@@ -165,3 +183,20 @@ def test_a_backfill_without_rules_does_not_judge_by_a_threshold_of_its_own(deeps
     backfill_logs(credentials, archive, "w", YESTERDAY, YESTERDAY, select="all", notify=notify,
                   rules=AlertRules(error_count=100))
     assert subjects(receiver) == [f"FIRING: w / chat, {YESTERDAY}"]
+
+
+def test_a_day_that_cannot_be_read_whole_is_told_once_by_daily_flow_and_backfill_and_resolved_when_mended(
+        deepset: FakeDeepset, archive: LogArchive, credentials: DeepsetCredentials, notify: str, receiver: Receiver):
+    deepset.behaviour = Behaviour(level_filter="400", origin_filter="400", or_filter="400", time_filter="400")
+    deepset.add_pipeline("w", "chat", ties(f"{YESTERDAY}T10:00:00Z", 150))
+    with pytest.raises(ArchiveError, match="chat"):
+        archive_daily_logs(credentials, archive, "w", day=YESTERDAY, notify=notify)
+    for select in ("incomplete", "all"):
+        with pytest.raises(ArchiveError, match="chat"):
+            backfill_logs(credentials, archive, "w", YESTERDAY, YESTERDAY, select=select, notify=notify)
+    assert subjects(receiver) == [f"INCOMPLETE: w / chat, {YESTERDAY}"]
+    deepset.behaviour = Behaviour()
+    backfill_logs(credentials, archive, "w", YESTERDAY, YESTERDAY, select="incomplete", notify=notify)
+    for _ in range(2):
+        archive_daily_logs(credentials, archive, "w", day=YESTERDAY, notify=notify)
+    assert subjects(receiver) == [f"RESOLVED: w / chat, {YESTERDAY}"]

@@ -14,7 +14,14 @@ from prefect_deepset.api.errors import AlertError, ApiError, ArchiveError, Inval
 from prefect_deepset.archive.errors import VerificationError
 from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.blocks import AlertRules, DeepsetCredentials, LogArchive
-from prefect_deepset.flows import archive_daily_logs, backfill_logs, fill_formats, verify_archive, watch_errors
+from prefect_deepset.flows import (
+    archive_daily_logs,
+    backfill_logs,
+    fill_formats,
+    try_alert_rules,
+    verify_archive,
+    watch_errors,
+)
 from prefect_deepset.tasks import read_archived_logs, verify_day
 from prefect_deepset.testing import Behaviour, FakeDeepset, even_day, row
 from pydantic import SecretStr
@@ -93,6 +100,22 @@ def test_verification_passes_on_what_was_archived_and_fails_on_what_was_damaged(
         verify_archive(archive, "w")
     assert not verify_day(archive, "w", "chat", YESTERDAY).ok
     assert verify_archive(archive, "w", pipelines=["search"]).ok
+
+
+def test_work_on_what_is_not_there_does_not_pass_for_work_done(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                             archive: LogArchive):
+    fill(deepset, "chat")
+    archive_daily_logs(credentials, archive, "w", day=YESTERDAY)
+    known = f"Archived is {YESTERDAY} to {YESTERDAY}"
+    with pytest.raises(InvalidInputError, match=f"`start` {TODAY + timedelta(days=5)} leave, none is archived.*{known}"):
+        verify_archive(archive, "w", start=TODAY + timedelta(days=5))
+    with pytest.raises(InvalidInputError, match=f"`end` {LONG_AGO} leave, none is archived.*{known}"):
+        verify_archive(archive, "w", ["chat"], end=LONG_AGO)
+    assert verify_archive(archive, "w", start=LONG_AGO, end=YESTERDAY).ok
+    tables = archive.model_copy(update={"formats": ["jsonl", "csv"]})
+    for work in (lambda: fill_formats(tables, "typo"), lambda: try_alert_rules(archive, AlertRules(), "typo")):
+        with pytest.raises(InvalidInputError, match=r"Nothing is archived of `workspace` 'typo'\. Known here: 'w'\."):
+            work()
 
 
 def test_archived_rows_are_read_back_by_day_pipeline_and_level(deepset: FakeDeepset, credentials: DeepsetCredentials,

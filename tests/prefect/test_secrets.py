@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import BlockDocumentUpdate
 from prefect.events.filters import EventFilter
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from prefect_aws import AwsClientParameters, AwsCredentials
+from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.blocks import DeepsetCredentials, LogArchive
 from prefect_deepset.flows import archive_daily_logs
 from prefect_deepset.tasks.archive import archive_day
@@ -106,3 +109,24 @@ def test_no_secret_is_shown_anywhere(s3: S3Handle, deepset: FakeDeepset, notify:
     assert "forbidden" in told["server"]
     for secret in [KEY, KEY.split(".")[1], s3.secret_key, TOKEN, WEBHOOK_TOKEN]:
         assert [place for place, text in told.items() if secret in text] == [], secret
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_notification_block_that_no_longer_fits_its_type_is_named_and_its_fields_are_not_shown(
+        s3: S3Handle, deepset: FakeDeepset, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG, "prefect")
+    saved = CustomWebhookNotificationBlock(name="drifted", url="https://h").save("drifted", overwrite=True)
+    with get_client(sync_client=True) as client:  # as a version of the type that had no name saved it
+        drifted = BlockDocumentUpdate(data={"secrets": {"t": "canary-hook"}}, merge_existing_data=False)
+        client._client.patch(f"/block_documents/{saved}", json=drifted.model_dump(mode="json", exclude_unset=True)
+                             ).raise_for_status()
+    credentials = DeepsetCredentials(api_key=SecretStr(KEY), base_url=deepset.url)
+    state = archive_daily_logs(credentials, make_archive(s3, s3.bucket()), "w", notify="custom-webhook/drifted",
+                               return_state=True)
+    with pytest.raises(InvalidInputError, match=r"drifted' of `notify` cannot be loaded.*Save it again") as caught:
+        state.result()
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert "cannot be loaded" in caplog.text
+    told = {"log": caplog.text, "server": everything_prefect_keeps(), "error": texts_of(caught.value)}
+    assert [place for place, text in told.items() if "canary-hook" in text] == []
+    assert deepset.requests == []
