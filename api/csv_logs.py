@@ -8,6 +8,7 @@ newest rows: those that were not asked for are passed over.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -135,8 +136,8 @@ class _CsvPages:
         self._open: _Answer | None = None
         self._oldest: Row | None = None
         """Of the page that came last from the open answer."""
-        self._uncertain: bytes | None = None
-        """A last record that neither its line end nor JSON has shown to be whole."""
+        self._uncertain: set[bytes] = set()
+        """Hashes of the last records that neither a line end nor JSON has shown to be whole."""
 
     def __enter__(self) -> Self:
         return self
@@ -211,7 +212,7 @@ class _CsvPages:
         """The page of an answer that was read to its end: where it is short, JSON says whether there is more.
 
         A last record without a line end may be cut short, so it counts only where JSON shows the same row, or where JSON cannot
-        tell and the next answer ends with the same record.
+        tell and another answer ends with the same record.
         """
         unasked = answer.last is not None and all(row.logged_at > request.after + TOLERANCE for row in rows)
         if unasked:
@@ -239,9 +240,11 @@ class _CsvPages:
 
     def _check_whole(self, header: Header, doubtful: Row, twin: Row) -> None:
         whole = same_row(header, doubtful, twin)
-        if whole or (whole is None and doubtful.raw == self._uncertain):
+        mark = hashlib.sha256(doubtful.raw).digest()
+        if whole or (whole is None and mark in self._uncertain):
             return
-        self._uncertain = doubtful.raw if whole is None else None
+        if whole is None:
+            self._uncertain.add(mark)
         raise ResponseError("The CSV's last record has no line end, and may be cut short." if whole is None else
                             "The CSV's last record is cut short.", "It is worth asking again.", str(self._source))
 

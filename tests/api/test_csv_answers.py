@@ -205,6 +205,14 @@ def test_a_last_record_that_is_cut_short_is_asked_for_again(
     assert asked_again(server, client, tmp_path, cut, record(columns, **whole) + b"\r\n", **fields) == 1
 
 
+def test_a_last_record_that_json_cannot_prove_counts_once_another_answer_ends_with_it(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path
+) -> None:
+    columns = (*FIELDS, "pod")
+    ends = [record(columns, pod=pod) for pod in ("x-7", "x", "x-7")]
+    assert asked_again(server, client, tmp_path, *ends) == 2
+
+
 def test_a_message_that_is_always_cut_short_is_never_taken(
     server: ScriptedServer, client: DeepsetClient, tmp_path: Path
 ) -> None:
