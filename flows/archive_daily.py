@@ -12,7 +12,7 @@ from ..archive.manifest import Manifest
 from ..blocks import AlertRules, DeepsetCredentials, LogArchive
 from ..tasks.plan import plan_days
 from .day_runs import day_runner, run_days, run_name, told_when_unreachable
-from .inputs import check_day, check_names, check_notify, check_numbers, choose_sources
+from .inputs import check_day, check_indexes, check_names, check_notify, check_numbers, choose_sources
 
 
 @flow(name="archive-daily-logs", flow_run_name=run_name, task_runner=day_runner)
@@ -52,12 +52,13 @@ def archive_daily_logs(
         ArchiveError: some days failed or could not be read completely; each is named.
     """
     names = check_names(workspace, pipelines)
+    index_names = check_indexes(indexes or None)
     check_day(day)
     check_numbers(error_threshold, max_concurrency)
     check_notify(notify)
     judged_by = rules.get_rules() if rules else RuleSet.from_threshold(error_threshold)
-    with told_when_unreachable(archive, workspace, names, indexes, judged_by, notify):
-        chosen = choose_sources(credentials, archive, workspace, names, indexes)
+    with told_when_unreachable(archive, workspace, names, index_names, judged_by, notify):
+        chosen = choose_sources(credentials, archive, workspace, names, index_names)
     plan = plan_days(archive, chosen, day)
     get_run_logger().info("Workspace %s: %d sources, %d days to consider.", workspace, len(chosen), len(plan.days))
     idle = judged_by.idle_patterns(chosen) if chosen else []

@@ -14,7 +14,10 @@ from ..blocks import AlertRules, DeepsetCredentials, LogArchive
 from ..tasks.backfill import BackfillPlan, plan_backfill
 from ..tasks.plan import label
 from .day_runs import day_runner, run_days, run_name, told_when_unreachable
-from .inputs import check_names, check_notify, check_numbers, check_range, choose_sources
+from .inputs import check_indexes, check_names, check_notify, check_numbers, check_range, choose_sources
+
+MOST_DAYS = 3660
+"""Of a range: ten years. A longer one is a year typed wrong, and planning it takes a request for each day and source."""
 
 
 @flow(name="backfill-logs", flow_run_name=run_name, task_runner=day_runner)
@@ -61,12 +64,13 @@ def backfill_logs(
         ArchiveError: some days failed or could not be read completely; each is named.
     """
     names = check_names(workspace, pipelines)
-    check_range(start, end)
+    check_range(start, end, MOST_DAYS)
+    index_names = check_indexes(indexes or None)
     check_numbers(error_threshold, max_concurrency)
     check_notify(notify)
     judged_by = rules.get_rules() if rules else RuleSet.from_threshold(error_threshold)
-    with told_when_unreachable(archive, workspace, names, indexes, judged_by, notify):
-        chosen = choose_sources(credentials, archive, workspace, names, indexes)
+    with told_when_unreachable(archive, workspace, names, index_names, judged_by, notify):
+        chosen = choose_sources(credentials, archive, workspace, names, index_names)
     plan = plan_backfill(archive, chosen, start, end, select, newest_first)
     _show(plan)
     if dry_run:

@@ -56,12 +56,15 @@ def check_numbers(error_threshold: int | None, max_concurrency: int) -> None:
         raise InvalidInputError(f"`max_concurrency` is {max_concurrency}.", "Give at least 1.")
 
 
-def check_range(start: date, end: date) -> None:
-    """Raises `InvalidInputError` for days that have not begun, or in the wrong order."""
+def check_range(start: date, end: date, most: int | None = None) -> None:
+    """Raises `InvalidInputError` for days that have not begun, in the wrong order, or more than `most`."""
     check_day(start, "start")
     check_day(end, "end")
     if start > end:
         raise InvalidInputError(f"`start` ({start}) is after `end` ({end}).", "Give the earlier day as `start`.")
+    if most is not None and (end - start).days >= most:
+        raise InvalidInputError(f"From `start` ({start}) to `end` ({end}) it is {(end - start).days + 1:,} days; "
+                                f"at most {most:,} are taken up at once.", "Correct the year, or give a shorter range.")
 
 
 def check_notify(notify: str | None) -> None:

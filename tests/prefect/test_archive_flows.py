@@ -76,12 +76,25 @@ def test_all_reads_archived_days_again_and_newest_first_turns_the_order(deepset:
 
 @pytest.mark.parametrize(("wrong", "said"), [
     ({"start": TODAY, "end": YESTERDAY}, "after"), ({"end": TODAY + timedelta(days=1)}, "future"), ({"notify": "x"}, "slug"),
+    ({"start": YESTERDAY - timedelta(days=3660), "dry_run": True}, r"`start` \(.*to `end` \(.*3,661 days; at most 3,660"),
 ])
 def test_a_wrong_range_is_named(deepset: FakeDeepset, credentials: DeepsetCredentials, archive: LogArchive, said: str,
                                 wrong: dict[str, Any]):
     fill(deepset, "chat")
     with pytest.raises(InvalidInputError, match=said):
         backfill_logs(credentials, archive, "w", **{"start": YESTERDAY, "end": YESTERDAY, **wrong})
+    assert deepset.requests == []
+
+
+def test_an_index_that_cannot_be_one_is_refused_before_anything_is_asked(deepset: FakeDeepset, archive: LogArchive,
+                                                                         credentials: DeepsetCredentials):
+    fill(deepset, "chat")
+    with pytest.raises(InvalidInputError, match="index's name is ''"):
+        archive_daily_logs(credentials, archive, "w", indexes=[""])
+    with pytest.raises(InvalidInputError, match="index's name is ''"):
+        backfill_logs(credentials, archive, "w", YESTERDAY, YESTERDAY, indexes=["docs", ""])
+    assert deepset.requests == []
+    assert archive_daily_logs(credentials, archive, "w", day=YESTERDAY, indexes=[])
 
 
 def test_verification_passes_on_what_was_archived_and_fails_on_what_was_damaged(s3: S3Handle, deepset: FakeDeepset,

@@ -14,20 +14,28 @@ from .live_archive import LiveArchive
 
 pytestmark = pytest.mark.slow  # a server and a worker that really run
 
-def test_a_crossed_threshold_starts_a_look_at_the_pipelines_last_hour(live: LiveArchive):
-    source = Source(host="127.0.0.1", workspace="default", pipeline="chat-default")
-    place = {"host": source.host, "workspace": source.workspace, "pipeline": source.pipeline, "dt": "2026-01-01",
-             "rule": "error-threshold", "rule_kind": "error_count", "state": "FIRING", "previous_state": "OK", "value": 120.0,
-             "threshold": 100.0, "transition": 1}
-    live.server.emit(threshold_event(CROSSED, source, ThresholdPayload(**place, transition_key="t00001.json")))
-    other = threshold_event(CROSSED, source, ThresholdPayload(**{**place, "rule": "watch"}, transition_key="t00002.json"))
-    live.server.emit(other)
-    (run,) = live.server.wait_for(lambda: live.server.runs_of("watch-errors"))
-    assert (run.parameters["workspace"], run.parameters["pipelines"]) == ("default", ["chat-default"])
-    finished = live.server.finished(run.id)
-    assert finished.state
-    assert finished.state.is_completed(), finished.state
-    assert len(live.server.runs_of("watch-errors")) == 1
+
+def test_crossed_thresholds_start_a_look_at_the_last_hour_of_each_pipeline(live: LiveArchive):
+    names = ["chat-default", "docs-default", "faq-default"]
+    for name in names[1:]:
+        live.deepset.add_pipeline("default", name, [])
+    place = {"host": "127.0.0.1", "workspace": "default", "dt": "2026-01-01", "rule": "error-threshold",
+             "rule_kind": "error_count", "state": "FIRING", "previous_state": "OK", "value": 120.0, "threshold": 100.0,
+             "transition": 1}
+    for number, name in enumerate([*names, "chat-default"]):
+        source = Source(host="127.0.0.1", workspace="default", pipeline=name)
+        rule = "error-threshold" if number < len(names) else "watch"
+        payload = ThresholdPayload(**{**place, "pipeline": name, "rule": rule}, transition_key=f"t0000{number}.json")
+        live.server.emit(threshold_event(CROSSED, source, payload))
+    live.server.wait_for(lambda: len(live.server.runs_of("watch-last-hour")) == len(names))
+    for run in live.server.runs_of("watch-last-hour"):
+        assert run.parameters["workspace"] == "default"
+        finished = live.server.finished(run.id, 240)
+        assert finished.state
+        assert finished.state.is_completed(), finished.state
+    looked_at = sorted(name for run in live.server.runs_of("watch-last-hour") for name in run.parameters["pipelines"])
+    assert looked_at == names
+    assert live.server.runs_of("watch-errors") == []
 
 
 def test_silence_starts_the_archive_and_tells_whoever_is_on_call(live: LiveArchive, on_call: Receiver):

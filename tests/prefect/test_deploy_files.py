@@ -31,15 +31,16 @@ def flow_of(entry: dict[str, Any]) -> Flow[..., Any]:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_flow_has_a_deployment_of_its_own_name_whose_parameters_it_takes(variant: str):
+def test_every_flow_has_a_deployment_of_its_own_name_and_each_deployment_s_parameters_are_its_flows(variant: str):
     flows = import_module("prefect_deepset.flows")
     document = read(variant)
     deployed = {entry["name"]: flow_of(entry) for entry in document["deployments"]}
     assert {flow.fn.__name__ for flow in deployed.values()} == set(flows.__all__)
+    assert set(deployed) - {flow.name for flow in deployed.values()} == {"watch-last-hour"}
     assert document["pull"] == []
     for entry in document["deployments"]:
         flow = deployed[entry["name"]]
-        assert flow.name == entry["name"]
+        assert flow.name in deployed
         assert set(entry["parameters"]) <= set(flow.parameters.properties)
         assert entry["description"]
         assert "deepset" in entry["tags"]
@@ -82,11 +83,13 @@ def test_the_archive_runs_often_enough_and_after_the_settle_lag():
 
 def test_automations_are_prefects_own_but_for_names_in_the_place_of_ids():
     some_id = "00000000-0000-0000-0000-000000000000"
-    deployed = {f"{entry['name']}/{entry['name']}" for entry in read("prefect.yaml")["deployments"]}
+    deployed = {f"{flow_of(entry).name}/{entry['name']}": entry for entry in read("prefect.yaml")["deployments"]}
     for entry in read("automations.yaml")["automations"]:
         for action in entry["actions"]:
             if name := action.pop("deployment", None):
                 assert name in deployed
+                # One run for each pipeline of which it is told: those that must wait are not dropped.
+                assert deployed[name]["concurrency_limit"]["collision_strategy"] == "ENQUEUE"
                 action["deployment_id"] = some_id
             if action.pop("block", None):
                 action["block_document_id"] = some_id
