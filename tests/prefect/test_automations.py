@@ -1,4 +1,4 @@
-"""The automations fire on a real server: a threshold that is crossed starts a flow, and so does silence."""
+"""The automations fire on a real server: a threshold that is crossed starts a flow, so does silence, and a failure is told."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def test_crossed_thresholds_start_a_look_at_the_last_hour_of_each_pipeline(live:
     assert live.server.runs_of("watch-errors") == []
 
 
+def told_of(on_call: Receiver, text: str) -> list[str]:
+    """The messages that hold the text."""
+    return [message["body"] for message in on_call.received if text in message["body"]]
+
+
 def test_silence_starts_the_archive_and_tells_whoever_is_on_call(live: LiveArchive, on_call: Receiver):
     """Two days, one after the other, wind the switch up; then nothing comes."""
     with live.server.client() as client:
@@ -46,9 +51,7 @@ def test_silence_starts_the_archive_and_tells_whoever_is_on_call(live: LiveArchi
     before = {run.id for run in live.server.runs_of("archive-daily-logs")}
     live.server.emit(archived_event(archived(1, workspace="silent", status="open"), "r00001.json"))
     live.server.emit(archived_event(archived(2, workspace="silent", status="open"), "r00001.json"))
-    live.server.wait_for(lambda: on_call.received, 60)
-    message = on_call.received[0]["body"]
-    assert "deepset.pipeline.silent.chat" in message
+    live.server.wait_for(lambda: told_of(on_call, "deepset.pipeline.silent.chat"), 60)
 
     def started() -> list[FlowRun]:
         return [run for run in live.server.runs_of("archive-daily-logs") if run.id not in before]
@@ -57,4 +60,12 @@ def test_silence_starts_the_archive_and_tells_whoever_is_on_call(live: LiveArchi
     assert run.deployment_id == archive
     with live.server.client() as client:
         client.set_flow_run_state(run.id, Cancelled(), force=True)  # that it archives is other tests' business
-    assert len(on_call.received) == 1
+    assert len(told_of(on_call, "26 hours")) == 1
+
+
+def test_a_failed_run_of_the_archive_is_told_with_what_it_says(live: LiveArchive, on_call: Receiver):
+    run = live.run("archive-daily-logs/archive-daily-logs", workspace="nowhere")
+    assert run.state
+    assert run.state.is_failed()
+    (message,) = live.server.wait_for(lambda: told_of(on_call, run.name), 60)
+    assert "There is no such workspace" in message
