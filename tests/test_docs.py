@@ -83,6 +83,7 @@ def placed(text: str, environment: dict[str, str]) -> str:
     return text.replace(BUCKET, environment["BUCKET"]).replace(DAY, environment["YESTERDAY"])
 
 
+@pytest.mark.slow
 def test_the_python_of_every_page_runs(environment: dict[str, str], tmp_path: Path):
     """In one process, since the Prefect server that it starts takes longest."""
     code = [(page.name, block.line, placed(block.body, environment)) for page in PAGES for block in blocks(page, "python")]

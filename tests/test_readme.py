@@ -43,6 +43,7 @@ def prefect_server(tmp_path: Path) -> Iterator[LiveServer]:
     server.stop()
 
 
+@pytest.mark.slow
 def test_every_python_block_and_command_of_the_readme_runs(s3: S3Handle, prefect_server: LiveServer, tmp_path: Path):
     """With nothing changed: the environment says where the API and the bucket are."""
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
