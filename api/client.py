@@ -23,7 +23,7 @@ from .errors import (
     ResponseError,
     WorkspaceNotFoundError,
 )
-from .filters import each, origin_and
+from .filters import each
 from .levels import LevelFilter
 from .models import Pipeline, PipelineLog, Workspace, parse_pipeline, parse_pipelines, parse_workspaces
 from .origins import origin_rows
@@ -31,7 +31,7 @@ from .parameters import check_text, check_texts
 from .rows import Page, Row, decode_page
 from .sources import LogSource
 from .statuses import shown_instead
-from .stream import Asking, merged
+from .stream import Asking
 from .times import SECOND, Span, format_instant, to_instant
 from .urls import DEFAULT_BASE_URL, check_name
 from .walk import MAX_LIMIT, Request
@@ -255,10 +255,11 @@ class DeepsetClient:
         check_text(filter, "filter")
         chosen, named_origins = each(check_texts(levels, "levels")), each(check_texts(origins, "origins"))
         wanted = LevelFilter(chosen) if chosen else None
-        for origin in named_origins:
-            origin_and(origin, filter)  # what cannot be sent is refused at once
-        streams = [self._stream(source, span, wanted, origin, origin_and(None, filter)) for origin in named_origins or [None]]
-        return streams[0] if len(streams) == 1 else merged(streams)
+
+        def fetch(request: Request) -> Page:
+            return self.logs_page(source, after=request.after, limit=request.limit, filter=request.filter)
+
+        return origin_rows(span, named_origins, wanted, Asking(fetch, str(source), self._server_time, self._sleep), filter)
 
     def check_span(self, source: LogSource, span: Span) -> None:
         """Refuses a span that can hold no rows. Where it begins after now by this machine's clock, the API's is asked for.
@@ -277,13 +278,6 @@ class DeepsetClient:
         if span.start > now:
             raise InvalidInputError(f"`start` lies in the future: {span}, and it is {format_instant(now)} now.",
                                     "Give a time that has come.", str(source))
-
-    def _stream(self, source: LogSource, span: Span, levels: LevelFilter | None, origin: str | None,
-                raw: str | None) -> Iterator[Row]:
-        def fetch(request: Request) -> Page:
-            return self.logs_page(source, after=request.after, limit=request.limit, filter=request.filter)
-
-        return origin_rows(span, origin, levels, Asking(fetch, str(source), self._server_time, self._sleep), raw)
 
     def _server_time(self) -> float:
         """Seconds since 1970 by the API's clock, as far as it told: what is still shown is judged by that one."""

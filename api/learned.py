@@ -73,6 +73,12 @@ class Learned:
         else:
             self.total_counts = kind
 
+    def denies_end(self, at: int, answered_at: float, *, bare: bool) -> bool:
+        """Whether rows that were seen deny an answer, of then, that nothing is older than `at`; `bare`: no row came with it."""
+        if bare and self.ends_disputed:
+            return True  # the server has hidden rows that it had shown: that it shows none here proves nothing
+        return self.oldest_seen is not None and self.oldest_seen < at and self.still_shown(self.oldest_seen, answered_at)
+
     def still_shown(self, instant: int, now: float) -> bool:
         """Whether the platform must still show a row of `instant` at `now` (seconds since 1970)."""
         return instant > shown_since(now)

@@ -1,8 +1,8 @@
-"""Rows of one origin, from a server of which it is unknown what it makes of a filter."""
+"""Rows of some origins, from a server of which it is unknown what it makes of a filter."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .cut_first import cuts_first
 from .errors import BadRequestError, UnprocessableError
@@ -11,29 +11,39 @@ from .learned import Learned
 from .levels import LevelFilter, level_rows
 from .rows import Row
 from .steps import Request, ceil_to
-from .stream import Asking, Stream
+from .stream import Asking, Stream, merged
 from .times import SECOND, Span
 from .walk import MAX_LIMIT, Walk
 
 
-def origin_rows(span: Span, origin: str | None, levels: LevelFilter | None, asking: Asking, raw: str | None) -> Iterator[Row]:
-    """The span's rows of an origin and of some levels, newest first. The server's filter by origin saves requests where it
-    proves itself; one that ignores it, or compares without case, cannot add others' rows.
+def origin_rows(span: Span, origins: Sequence[str], levels: LevelFilter | None, asking: Asking,
+                raw: str | None) -> Iterator[Row]:
+    """The span's rows of some origins and levels, newest first. The server's filter by origin saves requests where it proves
+    itself; one that ignores it, or compares without case, cannot add others' rows.
 
     Args:
         span: what to read.
-        origin: as the platform writes it; None for all.
+        origins: as the platform writes them, one query each; none for all.
         levels: which; None for all.
         asking: how.
         raw: an OData expression that the rows must pass besides.
 
     Raises:
+        InvalidInputError: at once, for an origin or expression that cannot be sent.
         ApiError, ReadError: what stopped the read, or what may be missing; see `Stream`.
     """
-    query = raw if origin is None or _cuts_first(span, asking, raw) else origin_and(origin, raw)
-    found = level_rows(span, levels, asking, query) if levels else Stream(Walk(span, Learned(), query), asking).rows()
-    for row in found:
-        if origin is None or row.origin.lower() == origin.lower():
+    plain, queries = origin_and(None, raw), [origin_and(origin, raw) for origin in origins]
+    return _rows(span, {origin.lower() for origin in origins}, plain, queries, levels, asking)
+
+
+def _rows(span: Span, wanted: set[str], plain: str | None, queries: list[str | None], levels: LevelFilter | None,
+          asking: Asking) -> Iterator[Row]:
+    if not queries or _cuts_first(span, asking, plain):
+        queries = [plain]
+    found = [level_rows(span, levels, asking, query) if levels else Stream(Walk(span, Learned(), query), asking).rows()
+             for query in queries]
+    for row in merged(found):
+        if not wanted or row.origin.lower() in wanted:
             yield row
 
 

@@ -185,7 +185,7 @@ class SpansRead:
         if self._fatal is not None:
             raise self._fatal
         for increment in self._bare_ends:
-            if self._is_disputed(increment):
+            if self._filter is None and self.learned.denies_end(increment.hi, increment.answered_at, bare=True):
                 self._give_up(Span(increment.lo, increment.hi), EndDisputedError(
                     f"The server says that nothing is older than {format_instant(increment.hi)}, but has shown otherwise.",
                     "What is older was not read. Run again."))
@@ -303,12 +303,6 @@ class SpansRead:
         return Walk(span, self.learned, self._filter)
 
     # -- failures ----------------------------------------------------------------------------------------------------
-
-    def _is_disputed(self, end: Increment) -> bool:
-        """Whether another walk has met rows below the place where this one was told that there are none."""
-        seen = self.learned.oldest_seen
-        below = seen is not None and seen < end.hi and self.learned.still_shown(seen, end.answered_at)
-        return self._filter is None and (self.learned.ends_disputed or below)
 
     def _failed(self, job: _Job, error: DeepsetError) -> None:
         """Records what was not read, and decides where to go on. Called under the lock."""

@@ -22,7 +22,6 @@ _DAY_ADVICE = "Give a date, such as date(2026, 1, 31), or ISO text, such as 2026
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d+))?\s*([Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$",
                       re.ASCII)
-_ZONED = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)$")
 _YEAR_1 = -719_162 * DAY
 _YEAR_2, _YEAR_9999, _YEAR_10000 = _YEAR_1 + 365 * DAY, 2_932_532 * DAY, 2_932_897 * DAY
 
@@ -96,7 +95,7 @@ def to_instant(value: datetime | str, name: str) -> int:
         except ValueError as error:
             advice = "Give RFC 3339, such as 2026-01-31T00:00:00Z."
             raise InvalidInputError(f"`{name}` is not a time: {value[:40]!r}.", advice) from error
-        if not _ZONED.search(value):
+        if (found := _INSTANT.match(value)) and not found[4]:
             raise InvalidInputError(f"`{name}` has no time zone: {value[:40]!r}.", "End it with Z for UTC, or with an offset.")
     elif not isinstance(value, datetime):  # pyright: ignore[reportUnnecessaryIsInstance] - users call without a type checker
         raise InvalidInputError(f"`{name}` is not a datetime.", "Give a datetime with a time zone, or RFC 3339 text.")

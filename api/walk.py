@@ -54,8 +54,8 @@ class Walk:
         self.wants_top = False
         """Whether the server's newest page is to be asked for, for `take_top`."""
         self.totals = Totals(learned)
-        self.ended = self.ended_bare = False
-        """Whether the server had nothing older than the span's start, and whether it said so without a row that shows it."""
+        self.ended = False
+        """True when the server had nothing older than the span's start."""
         self.density = 0.0
         """Rows per second on the last page."""
         self.proven = span.end
@@ -77,6 +77,11 @@ class Walk:
             return ceil_to(self._anchor.logged_at, MICROSECOND) + self._place.peek
         # The server may know microseconds only: a finer anchor is rounded up, which widens the overlap by less than 1 µs.
         return ceil_to(self._anchor.logged_at + self._place.overlap, MICROSECOND)
+
+    @property
+    def ended_bare(self) -> bool:
+        """Whether it ended without a row that shows it."""
+        return self.ended and self._anchor is None
 
     @property
     def repeats(self) -> int:
@@ -282,7 +287,7 @@ class Walk:
                     "What is older was not read. Run again.",
                 )
             return
-        self.ended, self.ended_bare = True, self._anchor is None
+        self.ended = True
         self.totals.below = 0
         self._finish()
 
@@ -291,10 +296,7 @@ class Walk:
             return False  # what was seen without the filter says nothing about rows that match it
         if self.learned.total_counts == "after" and page.total is not None and page.total > len(page.rows):
             return True
-        if self.learned.ends_disputed and self._anchor is None:
-            return True  # the server has hidden rows that it had shown: that it shows none here proves nothing
-        seen = self.learned.oldest_seen
-        return seen is not None and seen < oldest and self.learned.still_shown(seen, answered_at)
+        return self.learned.denies_end(oldest, answered_at, bare=self._anchor is None)
 
     def take_top(self, top: Page) -> None:
         """Takes the server's newest page, asked for since `wants_top`, and goes on."""

@@ -144,11 +144,12 @@ def choose_workspace(store: S3Store, workspace: str | None) -> str:
     if workspace is not None:
         return workspace
     from ..archive.chain import archived_workspaces  # noqa: PLC0415 - the start of --help
+    from ..archive.keys import table_folder  # noqa: PLC0415
 
     names = archived_workspaces(store)
     if len(names) == 1:
         return names[0]
-    where = f"s3://{store.bucket}/{store.prefix}/manifests/" if store.prefix else f"s3://{store.bucket}/manifests/"
+    where = f"s3://{store.bucket}/{table_folder(store.prefix, 'manifests')}"
     if not names:
         raise InvalidInputError("There is no archive here.", "Check --bucket and --prefix.", where)
     listed = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")

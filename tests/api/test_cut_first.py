@@ -60,7 +60,7 @@ def test_rare_rows_are_read_without_the_filter(origin, levels):
     server = CutsFirst(rare())
     asking = Asking(server.fetch, "here", lambda: NOW, lambda _: None)
     wanted = LevelFilter(levels) if levels else None
-    found = list(origin_rows(DAY, origin, wanted, asking, None))
+    found = list(origin_rows(DAY, [origin] if origin else [], wanted, asking, None))
     assert len(found) == (40 if origin or levels else 3000)
     assert wanted is None or wanted.way in {None, Way.NONE}
 
@@ -68,5 +68,5 @@ def test_rare_rows_are_read_without_the_filter(origin, levels):
 def test_a_server_that_filters_first_is_trusted_at_the_cost_of_two_requests():
     server = SimulatedServer(rare())
     asking = Asking(server.fetch, "here", lambda: NOW, lambda _: None)
-    assert len(list(origin_rows(DAY, "unknown", None, asking, None))) == 40
+    assert len(list(origin_rows(DAY, ["unknown"], None, asking, None))) == 40
     assert server.requests <= 5
