@@ -22,7 +22,7 @@ test: .venv/.installed .venv-s3/.installed  ## what needs no more than the above
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not swift and not browser and not dask and not slow"
 
 test-all: .venv/.all .venv-s3/.installed .venv-swift/.installed  ## the rest: Swift, a browser, Dask, slow ones; says what it skips and why
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "swift or browser or dask or slow" -rs
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "swift or browser or dask or slow" -rs
 
 lint: .venv/.installed  ## ruff
 	$(BIN)/ruff check .

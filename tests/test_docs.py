@@ -89,7 +89,7 @@ def test_the_python_of_every_page_runs(environment: dict[str, str], tmp_path: Pa
     code = [(page.name, block.line, placed(block.body, environment)) for page in PAGES for block in blocks(page, "python")]
     code.insert(0, ("blocks", 1, SAVE_BLOCKS))
     done = subprocess.run([sys.executable, "-c", RUN_PYTHON], input=json.dumps(code), env=environment, cwd=tmp_path,
-                          capture_output=True, text=True, check=False, timeout=240)
+                          capture_output=True, text=True, check=False, timeout=480)
     assert done.returncode == 0, done.stderr[-4000:]
 
 
@@ -99,7 +99,7 @@ def run_console(page: Path, block: Block, environment: dict[str, str], folder: P
     script = "".join(f"(exit $said); {placed(command.text, environment)}\nsaid=$?\nprintf '{MARK}%s\\n' $said\n"
                      for command in asked)
     done = subprocess.run(["bash", "-c", f"said=0\n{script}"], env=environment, cwd=folder, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False, timeout=240)
+                          stderr=subprocess.STDOUT, text=True, check=False, timeout=480)
     outputs: list[tuple[str, int]] = []
     rest = done.stdout
     for _ in asked:

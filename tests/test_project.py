@@ -214,9 +214,9 @@ def test_the_wheel_works_in_a_clean_environment_without_extras(tmp_path: Path):
     pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     source = tmp_path / "source"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(source)], check=True)
-    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(source)], check=True, timeout=200)
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(source)], check=True, timeout=400)
     (wheel,) = tmp_path.glob("prefect_deepset-*.whl")
-    subprocess.run([*pip, "install", "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True, timeout=280)
+    subprocess.run([*pip, "install", "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True, timeout=400)
     script = f"""
 import importlib, pkgutil, sys
 for room in {sorted(set(BELOW))!r}:

@@ -36,9 +36,9 @@ def python_blocks() -> Iterator[tuple[int, str]]:
 
 
 @pytest.fixture
-def prefect_server(tmp_path: Path) -> Iterator[LiveServer]:
+def prefect_server(tmp_path: Path, empty_prefect: Path) -> Iterator[LiveServer]:
     """One that runs, as `setup` needs it."""
-    server = LiveServer(tmp_path)
+    server = LiveServer(tmp_path, empty_prefect)
     yield server
     server.stop()
 
@@ -71,13 +71,13 @@ def test_every_python_block_and_command_of_the_readme_runs(s3: S3Handle, prefect
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=480,
         )
         assert done.returncode == 0, done.stderr[-4000:]
         for command in re.findall(r"^    (prefect-deepset .+)$", README, re.MULTILINE):
             name, *options = shlex.split(command)
             program = [str(Path(sys.executable).with_name(name)), *options]
-            ran = subprocess.run(program, env=environment, capture_output=True, text=True, check=False, timeout=60)
+            ran = subprocess.run(program, env=environment, capture_output=True, text=True, check=False, timeout=180)
             assert ran.returncode == 0, f"{command}\n{ran.stdout}{ran.stderr}"
     keys = [found["Key"] for found in s3.client().list_objects_v2(Bucket=BUCKET).get("Contents", [])]
     with prefect_server.client() as client:

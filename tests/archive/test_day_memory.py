@@ -30,7 +30,6 @@ def peak(s3: S3Handle, folder: Path, rows: int, *, late: bool = False) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("late", [False, True], ids=["first read", "second read"])
 def test_a_day_five_times_as_large_takes_no_more_memory(s3: S3Handle, tmp_path: Path, late):
     small = peak(s3, tmp_path / "small", 100_000, late=late)

@@ -30,7 +30,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 NAVIGATION = 256
 """Pixels that the navigation takes at the left of each page."""
-PATIENCE = 45_000
+PATIENCE = 90_000
 """Milliseconds that an element may take to appear, unless more is said."""
 
 WORKSPACE, BUCKET, PREFIX, KEY = "support", "deepset-logs", "logs", "api_canary-41c7e0"
@@ -58,8 +58,8 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
-def world(chromium: str, s3: S3Handle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@pytest.fixture(scope="package")
+def world(chromium: str, s3: S3Handle, empty_prefect: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A platform with two pipelines, one of them archived for some days; Prefect without any block of ours."""
     folder = tmp_path_factory.mktemp("prefect-ui")
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
@@ -67,7 +67,7 @@ def world(chromium: str, s3: S3Handle, tmp_path_factory: pytest.TempPathFactory)
     with FakeDeepset(api_key=KEY) as deepset:
         deepset.add_pipeline(WORKSPACE, "search", even_day(f"{yesterday}T00:00:00Z", 1_000))
         deepset.add_pipeline(WORKSPACE, "chat", skewed_day(f"{yesterday}T00:00:00Z", 3_000, share=0.4, kinds=KINDS[4:]))
-        with PrefectStage(folder, {"PREFECT_DEEPSET_SPOOL": str(folder / "spool")}) as prefect:
+        with PrefectStage(folder, empty_prefect, {"PREFECT_DEEPSET_SPOOL": str(folder / "spool")}) as prefect:
             archive_past(deepset, s3, folder)  # while the server starts
             prefect.set_up()
             prefect.save_block("aws-credentials", "archivist", {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ import httpx
 from prefect_deepset.testing.s3_server import free_port
 
 ROOT = Path(__file__).parents[2]
-READY_SECONDS = 120.0
+READY_SECONDS = 240.0
 STOP_SECONDS = 20.0
 _TRIES = 5
 
@@ -45,11 +46,14 @@ class PrefectStage:
 
     Args:
         folder: for the server's database, results and logs.
+        database: what the server's begins as.
         environment: more variables for the worker.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, database: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
+        (folder / "home").mkdir()
+        shutil.copy(database, folder / "home")
         self.url = f"http://127.0.0.1:{free_port()}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_", "DEEPSET_"))}
         self._environment = inherited | environment | {

@@ -44,10 +44,10 @@ class LiveArchive:
 
 
 @contextmanager
-def live_archive(folder: Path, s3: S3Handle, receiver_url: str,
+def live_archive(folder: Path, database: Path, s3: S3Handle, receiver_url: str,
                  make_archive: Callable[..., LogArchive]) -> Iterator[LiveArchive]:
-    """Starts all of it; `receiver_url` is where the automations' messages go."""
-    server = LiveServer(folder)
+    """Starts all of it upon a copy of `database`; `receiver_url` is where the automations' messages go."""
+    server = LiveServer(folder, database)
     try:
         with FakeDeepset() as deepset:
             for workspace in ("default", "second"):

@@ -30,7 +30,7 @@ def test_crossed_thresholds_start_a_look_at_the_last_hour_of_each_pipeline(live:
     live.server.wait_for(lambda: len(live.server.runs_of("watch-last-hour")) == len(names))
     for run in live.server.runs_of("watch-last-hour"):
         assert run.parameters["workspace"] == "default"
-        finished = live.server.finished(run.id, 240)
+        finished = live.server.finished(run.id)
         assert finished.state
         assert finished.state.is_completed(), finished.state
     looked_at = sorted(name for run in live.server.runs_of("watch-last-hour") for name in run.parameters["pipelines"])
@@ -51,7 +51,7 @@ def test_silence_starts_the_archive_and_tells_whoever_is_on_call(live: LiveArchi
     before = {run.id for run in live.server.runs_of("archive-daily-logs")}
     live.server.emit(archived_event(archived(1, workspace="silent", status="open"), "r00001.json"))
     live.server.emit(archived_event(archived(2, workspace="silent", status="open"), "r00001.json"))
-    live.server.wait_for(lambda: told_of(on_call, "deepset.pipeline.silent.chat"), 60)
+    live.server.wait_for(lambda: told_of(on_call, "deepset.pipeline.silent.chat"))
 
     def started() -> list[FlowRun]:
         return [run for run in live.server.runs_of("archive-daily-logs") if run.id not in before]
@@ -67,5 +67,5 @@ def test_a_failed_run_of_the_archive_is_told_with_what_it_says(live: LiveArchive
     run = live.run("archive-daily-logs/archive-daily-logs", workspace="nowhere")
     assert run.state
     assert run.state.is_failed()
-    (message,) = live.server.wait_for(lambda: told_of(on_call, run.name), 60)
+    (message,) = live.server.wait_for(lambda: told_of(on_call, run.name))
     assert "There is no such workspace" in message

@@ -34,9 +34,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, empty_prefect: Path) -> Iterator[LiveServer]:
     """An empty one."""
-    server = LiveServer(tmp_path_factory.mktemp("empty-server"))
+    server = LiveServer(tmp_path_factory.mktemp("empty-server"), empty_prefect)
     yield server
     server.stop()
 

@@ -25,7 +25,7 @@ def prefect(*arguments: str) -> str:
     """Runs the `prefect` command against the test server, as a user would from the project's folder."""
     environment = {**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True)}
     done = subprocess.run([sys.executable, "-m", "prefect", "--no-prompt", *arguments], cwd=ROOT, env=environment, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=240, check=False)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=480, check=False)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
