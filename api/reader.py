@@ -123,36 +123,38 @@ class Reader:
         seen = walk.known_in(tie)
         read = read_tie(tie, walk.filter, self._learned, seen, self._run)
         found = seen | {(row.logged_at, row.log_id) for row in read.rows if tie.start <= row.logged_at < tie.end}
-        resolved = read.resolved and self._total_agrees(walk, tie, [at for at, _ in found]) and not self._cuts_first(walk, tie)
+        counted = self._total_agrees(walk, tie, [at for at, _ in found])
+        resolved = (read.agree and counted is not False and (read.proven or counted is True)
+                    and not self._may_cut_first(walk, tie))
         if not resolved:
             with self._lock:
                 self._tally.ties.append(TieFound(tie, len(found)))
         walk.pass_tie(read.rows, resolved=resolved)
 
-    def _cuts_first(self, walk: Walk, tie: Span) -> bool:
+    def _may_cut_first(self, walk: Walk, tie: Span) -> bool:
         """Whether the splits, which agree, may both have shown no more than one page does."""
         if self._learned.cuts_first is None:
-            request = Request(tie.end, MAX_LIMIT, walk.filter)
             try:
-                self._learned.cuts_first = cuts_first(self._ask, request, self._ask(request))
+                self._learned.cuts_first = cuts_first(self.ask_aside, tie.end, walk.filter)
             except ApiError:
-                return False  # whatever is wrong there, the walk will meet it
-        return self._learned.cuts_first
+                return True
+        return self._learned.cuts_first is not False
 
-    def _total_agrees(self, walk: Walk, tie: Span, times: list[int]) -> bool:
+    def _total_agrees(self, walk: Walk, tie: Span, times: list[int]) -> bool | None:
         """Whether the server's own count of the tie, where `total` counts the rows below a cursor, is the number of rows found.
 
-        A third witness: both splits miss a row whose level and origin nobody knows.
+        A third witness: both splits miss a row whose level and origin nobody knows. None where `total` says nothing of it.
         """
         if walk.filter is not None or walk.totals.latest is None or self._learned.total_counts != "after":
-            return True
+            return None
         cursor, above = walk.totals.latest
         try:
-            below = self._ask(Request(tie.start, 10, None)).total
+            page = self.ask_aside(Request(tie.start, 10, None))
         except ApiError:
-            return True  # whatever is wrong there, the walk will meet it
+            return False
+        below = page and (page.total if page.rows or page.total is not None else 0)  # a 404 counts nothing
         exclusive, inclusive = (sum(tie.start <= at < cursor for at in times), sum(tie.start < at <= cursor for at in times))
-        return below is None or above - below in {exclusive, inclusive}
+        return below is not None and above - below in {exclusive, inclusive}
 
     def _show_top(self, walk: Walk) -> None:
         """Asks for the server's newest rows."""

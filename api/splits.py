@@ -4,15 +4,20 @@ No `after` reaches past more than a page of rows with one timestamp. Filters do:
 are those of each origin. A filter may be ignored, refused, or miss rows with a value nobody knows, so the tie counts as
 resolved only when two independent splits, by level and by origin, over every value known, give the same rows, and those
 include every row that the plain walk saw.
+
+A value that is itself too large is split by the other field. That would miss what the other split misses, a row whose level
+(or origin) nobody knows, so it needs a proof that its parts are the whole: the server's own counts add up, or a query for
+all but the known values shows nothing new.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from .errors import BadRequestError, UnprocessableError
-from .filters import both, level_filter, origin_filter
+from .filters import both, quote
 from .learned import Learned
 from .rows import Row
 from .times import Span
@@ -22,16 +27,28 @@ Field = Literal["level", "origin"]
 
 
 class TieRead(NamedTuple):
-    """The rows found in a tie, newest first, and whether they are proven to be all of it."""
+    """What the splits found in a tie."""
 
     rows: list[Row]
-    resolved: bool
+    """Newest first."""
+    agree: bool
+    """Both splits gave the same rows, and those that were seen are among them."""
+    proven: bool
+    """Neither can have missed what the other misses, but for rows whose level and origin are both unknown."""
 
 
 class _Split(NamedTuple):
     rows: dict[Key, Row]
     complete: bool
-    refined: bool
+    proven: bool
+    values: set[str]
+
+
+class _Part(NamedTuple):
+    rows: list[Row]
+    whole: bool
+    total: int | None
+    """The server's `total` where the reading began."""
 
 
 Run = Callable[[Walk], tuple[list[Row], bool]]
@@ -50,51 +67,85 @@ def read_tie(tie: Span, base: str | None, learned: Learned, seen: set[Key], run:
     """
     by_level = _split(tie, base, "level", learned, run)
     by_origin = _split(tie, base, "origin", learned, run)
-    if learned.levels - by_level[1]:  # the split by origin showed levels that were not known before
+    if learned.levels - by_level.values:  # the split by origin showed levels that were not known before
         by_level = _split(tie, base, "level", learned, run)
-    levels, origins = by_level[0], by_origin[0]
-    resolved = (
-        levels.complete
-        and origins.complete
-        and not (levels.refined and origins.refined)  # then both asked the same (level, origin) pairs: no second witness
-        and levels.rows.keys() == origins.rows.keys()
-        and seen <= levels.rows.keys()
-    )
-    rows = {**levels.rows, **origins.rows}
-    return TieRead(sorted(rows.values(), reverse=True), resolved)
+    agree = (by_level.complete and by_origin.complete and by_level.rows.keys() == by_origin.rows.keys()
+             and seen <= by_level.rows.keys())
+    rows = {**by_level.rows, **by_origin.rows}
+    return TieRead(sorted(rows.values(), reverse=True), agree, by_level.proven and by_origin.proven)
 
 
-def _split(tie: Span, base: str | None, field: Field, learned: Learned, run: Run) -> tuple[_Split, set[str]]:
+def _split(tie: Span, base: str | None, field: Field, learned: Learned, run: Run) -> _Split:
     values = set(learned.levels if field == "level" else learned.origins)
-    rows: dict[Key, Row] = {}
-    complete, refined = True, False
+    rows: list[Row] = []
+    complete = proven = True
     for value in sorted(values - {""}):
-        condition = both(base, _equals(field, value))
-        found, passed = _read(tie, condition, field, value, learned, run)
-        if not passed and found is not None:
-            refined = True
-            other: Field = "origin" if field == "level" else "level"
-            passed = True
-            for second in sorted((learned.origins if other == "origin" else learned.levels) - {""}):
-                part, part_passed = _read(tie, both(condition, _equals(other, second)), other, second, learned, run)
-                passed = passed and part_passed
-                found.extend(part or ())
-        complete = complete and passed
-        rows.update({(row.logged_at, row.log_id): row for row in found or ()})
-    return _Split(rows, complete, refined), values
+        condition = both(base, _test(field, "eq", value))
+        part = _read(tie, condition, field, value, learned, run)
+        if part is None:
+            complete = False
+            continue
+        rows += part.rows
+        if not part.whole:
+            finer = _refine(tie, condition, field, part, learned, run)
+            rows += finer.rows.values()
+            complete, proven = complete and finer.complete, proven and finer.proven
+    return _Split({(row.logged_at, row.log_id): row for row in rows}, complete, proven, values)
 
 
-def _read(tie: Span, condition: str, field: Field, value: str, learned: Learned, run: Run) -> tuple[list[Row] | None, bool]:
-    """The rows of one value, and whether they are all; None where the server refuses or ignores the filter."""
+def _refine(tie: Span, condition: str, field: Field, stalled: _Part, learned: Learned, run: Run) -> _Split:
+    """Splits the rows of one value by the other field."""
+    other: Field = "origin" if field == "level" else "level"
+    values = set(learned.origins if other == "origin" else learned.levels)
+    parts = [_read(tie, both(condition, _test(other, "eq", value)), other, value, learned, run)
+             for value in sorted(values - {""})]
+    known = [part for part in parts if part is not None]
+    rows = {(row.logged_at, row.log_id): row for part in known for row in part.rows}
+    complete = len(known) == len(parts) and all(part.whole for part in known)
+    proven = complete and _adds_up(stalled.total, [part.total for part in known], len(rows))
+    if complete and not proven and "" not in values:  # whether a test for inequality shows rows without a value is unknown
+        rest = _read_rest(tie, condition, other, values, list(rows.values()), learned, run)
+        proven = rest is not None
+        rows.update({(row.logged_at, row.log_id): row for row in rest or ()})
+    return _Split(rows, complete, proven, values)
+
+
+def _adds_up(total: int | None, parts: list[int | None], found: int) -> bool:
+    """Whether the server counts as many rows of the value as of its parts together; no fewer, at least, than were found."""
+    return total is not None and total >= found and total == sum(part or 0 for part in parts)
+
+
+def _read_rest(tie: Span, condition: str, field: Field, values: set[str], rows: list[Row], learned: Learned,
+               run: Run) -> list[Row] | None:
+    """The rows with none of the values, and those with the rarest: that these come back proves that the query works."""
+    counts = Counter(getattr(row, field) for row in rows)
+    if not counts:
+        return None
+    rarest = min(counts, key=lambda value: counts[value])
+    for value in sorted(values - {rarest}):
+        condition = both(condition, _test(field, "ne", value))
+    walk = Walk(tie, learned, filter=condition, enter=tie.end)
     try:
-        rows, passed = run(Walk(tie, learned, filter=condition, enter=tie.end))
+        found, whole = run(walk)
     except (BadRequestError, UnprocessableError):
-        return None, False
-    matching = [row for row in rows if getattr(row, field).lower() == value.lower()]
-    if len(matching) != len(rows):
-        return None, False
-    return matching, passed
+        return None
+    excluded = values - {rarest}
+    shown = {(row.logged_at, row.log_id) for row in found}
+    wanted = {(row.logged_at, row.log_id) for row in rows if getattr(row, field) == rarest}
+    return found if whole and wanted <= shown and not any(getattr(row, field) in excluded for row in found) else None
 
 
-def _equals(field: Field, value: str) -> str:
-    return level_filter(value) if field == "level" else origin_filter(value)
+def _read(tie: Span, condition: str, field: Field, value: str, learned: Learned, run: Run) -> _Part | None:
+    """The rows of one value; None where the server refuses or ignores the filter."""
+    walk = Walk(tie, learned, filter=condition, enter=tie.end)
+    try:
+        rows, whole = run(walk)
+    except (BadRequestError, UnprocessableError):
+        return None
+    if any(getattr(row, field).lower() != value.lower() for row in rows):
+        return None
+    return _Part(rows, whole, walk.totals.first)
+
+
+def _test(field: Field, operator: Literal["eq", "ne"], value: str) -> str:
+    return f"{field} {operator} {quote(value)}"

@@ -38,7 +38,7 @@ class OnePrefectAtATime(LoadFileScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OnePrefectAtATime | None:
-    """For `make test-all`, which asks for groups; xdist 3.8 itself finds none with pytest 9, which names tests in another way."""
+    """For `make test-all`, which asks for groups: xdist 3.8 itself finds none with pytest 9, which names tests otherwise."""
     return OnePrefectAtATime(config, log) if config.getoption("dist") == "loadgroup" else None
 
 

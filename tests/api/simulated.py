@@ -27,6 +27,7 @@ class SimulatedServer:
     shuffle_within: int = 0  # ns: rows of one such bucket come in any order, the same one each time
     total: str = "after"  # after | all | capped | zero
     filters: str = "honoured"  # honoured | ignored | refused
+    inequality: str = "refused"  # `ne`: refused | ignored | honoured | equality, which it is taken for | nothing, what it shows
     time_filter: str = "honoured"
     has_more: str = "exact"  # exact | until_empty | never
     page_bytes: int = 0  # a page is cut before it has more bytes than this, but never to nothing
@@ -99,6 +100,15 @@ class SimulatedServer:
                     raise BadRequestError("no such filter", status=400)
             elif self.filters == "refused":
                 raise BadRequestError("no such filter", status=400)
+            elif self.filters == "honoured" and operator == "ne":
+                rows = self._unequal(rows, name, value)
             elif self.filters == "honoured":
                 rows = [r for r in rows if getattr(r, name) == value]
         return rows
+
+    def _unequal(self, rows: list[Row], name: str, value: str) -> list[Row]:
+        if self.inequality == "refused":
+            raise BadRequestError("eq and and are all there is", status=400)
+        kept = {"honoured": lambda r: getattr(r, name) != value, "ignored": lambda _: True, "nothing": lambda _: False,
+                "equality": lambda r: getattr(r, name) == value}[self.inequality]
+        return list(filter(kept, rows))
