@@ -17,10 +17,10 @@ _Answer = TypeVar("_Answer")
 
 
 def _pause(state: tenacity.RetryCallState) -> float:
-    """Seconds before the next try: what the server asked for, else exponential with full jitter."""
+    """Seconds before the next try: exponential with full jitter, and no less than the server asked for."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, StatusError) else None
-    return min(asked, _LONGEST_PAUSE) if asked is not None else _jittered(state)
+    return max(min(asked or 0.0, _LONGEST_PAUSE), _jittered(state))
 
 
 def _is_transient(error: BaseException) -> bool:

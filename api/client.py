@@ -233,7 +233,7 @@ class DeepsetClient:
             start, end: the span, half-open (`end` is not included): datetimes with a time zone, or RFC 3339 text.
             levels: only rows with one of these levels, in lower, upper or title case, or as the newest rows write them; None
                 or empty for all.
-            origins: the same for origins, as the platform writes them.
+            origins: the same for origins.
             filter: an OData expression besides.
 
         Raises:

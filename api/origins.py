@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from .cut_first import cuts_first
 from .errors import BadRequestError, UnprocessableError
-from .filters import origin_and
-from .learned import Learned
+from .filters import origin_and, spellings
+from .learned import ORIGINS, Learned
 from .levels import LevelFilter, level_rows
 from .rows import Row
-from .steps import Request, ceil_to
+from .steps import ceil_to
 from .stream import Asking, Stream, merged
 from .times import SECOND, Span
-from .walk import MAX_LIMIT, Walk
+from .walk import Walk
 
 
 def origin_rows(span: Span, origins: Sequence[str], levels: LevelFilter | None, asking: Asking,
@@ -23,7 +23,8 @@ def origin_rows(span: Span, origins: Sequence[str], levels: LevelFilter | None, 
 
     Args:
         span: what to read.
-        origins: as the platform writes them, one query each; none for all.
+        origins: in any case; none for all. One query each for those of the contract, which says how they are written, and for
+            others one for each way in which levels are seen to be written.
         levels: which; None for all.
         asking: how.
         raw: an OData expression that the rows must pass besides.
@@ -32,13 +33,18 @@ def origin_rows(span: Span, origins: Sequence[str], levels: LevelFilter | None, 
         InvalidInputError: at once, for an origin or expression that cannot be sent.
         ApiError, ReadError: what stopped the read, or what may be missing; see `Stream`.
     """
-    plain, queries = origin_and(None, raw), [origin_and(origin, raw) for origin in origins]
+    plain, queries = origin_and(None, raw), [origin_and(origin, raw) for origin in _as_written(origins)]
     return _rows(span, {origin.lower() for origin in origins}, plain, queries, levels, asking)
+
+
+def _as_written(origins: Sequence[str]) -> list[str]:
+    written = [[origin.lower()] if origin.lower() in ORIGINS else spellings([origin]) for origin in origins]
+    return list(dict.fromkeys(form for forms in written for form in forms))
 
 
 def _rows(span: Span, wanted: set[str], plain: str | None, queries: list[str | None], levels: LevelFilter | None,
           asking: Asking) -> Iterator[Row]:
-    if not queries or _cuts_first(span, asking, plain):
+    if not queries or not _filters_first(span, asking, plain):
         queries = [plain]
     found = [level_rows(span, levels, asking, query) if levels else Stream(Walk(span, Learned(), query), asking).rows()
              for query in queries]
@@ -47,11 +53,10 @@ def _rows(span: Span, wanted: set[str], plain: str | None, queries: list[str | N
             yield row
 
 
-def _cuts_first(span: Span, asking: Asking, raw: str | None) -> bool:
+def _filters_first(span: Span, asking: Asking, raw: str | None) -> bool:
+    """Whether the server was not caught filtering a page that it has cut; False also where it does not answer in time."""
     ask = Stream(Walk(span, Learned(), raw), asking).ask_aside
-    request = Request(ceil_to(span.end, SECOND), MAX_LIMIT, raw)
     try:
-        page = ask(request)
-        return page is not None and cuts_first(ask, request, page)
+        return cuts_first(ask, ceil_to(span.end, SECOND), raw) is False
     except (BadRequestError, UnprocessableError):
-        return False  # whatever is wrong there, the read itself will meet it
+        return True  # whatever is wrong there, the read itself will meet it

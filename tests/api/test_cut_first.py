@@ -70,3 +70,17 @@ def test_a_server_that_filters_first_is_trusted_at_the_cost_of_two_requests():
     asking = Asking(server.fetch, "here", lambda: NOW, lambda _: None)
     assert len(list(origin_rows(DAY, ["unknown"], None, asking, None))) == 40
     assert server.requests <= 5
+
+
+@pytest.mark.parametrize(("asked", "rows"), [("Unknown", 40), ("UNKNOWN", 40), ("custom", 3), ("CUSTOM", 3), ("nobody", 0)])
+@pytest.mark.parametrize("any_case", [False, True])
+def test_origins_are_asked_for_in_any_case_and_a_row_comes_once(asked, rows, any_case):
+    class AnyCase(SimulatedServer):
+        def _filtered(self, rows: list[Row], text: str) -> list[Row]:
+            wanted = text.split("'")[1]
+            return [one for one in rows if one.origin.lower() == wanted.lower()]
+
+    other = [row(START + n * 7200 * SECOND, f"c{n}", "info", "CUSTOM") for n in range(1, 4)]
+    server = (AnyCase if any_case else SimulatedServer)([*rare(), *other])
+    asking = Asking(server.fetch, "here", lambda: NOW, lambda _: None)
+    assert len(list(origin_rows(DAY, [asked], None, asking, None))) == rows
