@@ -136,7 +136,8 @@ class DeepsetClient:
             ResponseError: the list brings fewer than it says there are: what is not listed would not be read.
             ApiError: no answer, or another one.
         """
-        target = f"/workspaces/{quote(check_name(workspace, 'workspace'), safe='')}/pipelines?limit={MAX_LIMIT}&page_number="
+        name = quote(_check_name(workspace, "workspace", self.redact), safe="")
+        target = f"/workspaces/{name}/pipelines?limit={MAX_LIMIT}&page_number="
         found: dict[str, Pipeline] = {}
         number, has_more, total = 1, True, 0
         while has_more or len(found) < total:
@@ -166,7 +167,7 @@ class DeepsetClient:
             ApiError: no answer, or another one.
         """
         source = LogSource(workspace, name)
-        _check(source)
+        _check(source, self.redact)
         return self._described(source)
 
     def logs_page(self, source: LogSource, *, after: int | None = None, limit: int = MAX_LIMIT, filter: str | None = None,  # noqa: A002
@@ -187,6 +188,7 @@ class DeepsetClient:
             InvalidInputError: `limit`, `order`, names or filter that cannot be asked for.
             ApiError: no answer, or another one.
         """
+        _check(source, self.redact)
         target = _logs_target(source, after, limit, filter, order)
 
         def where() -> str:
@@ -214,6 +216,7 @@ class DeepsetClient:
             ResponseError: the answer is no CSV by its content type.
             DeepsetError: as `logs_page`, also while the lines are read.
         """
+        _check(source, self.redact)
         target = _logs_target(source, after, limit, filter, order)
         with ExitStack() as stack:
             try:
@@ -237,8 +240,8 @@ class DeepsetClient:
             filter: an OData expression besides.
 
         Raises:
-            IncompleteReadError: rows may be missing: the span begins before what the platform still shows, or so many rows
-                share one instant that they cannot be passed.
+            IncompleteReadError: rows may be missing: the span begins before what the platform still shows, so many rows share
+                one instant that they cannot be passed, or the server does not apply `filter` before it cuts pages.
             InvalidInputError: at once, for names, times or filters that cannot be asked for.
             ApiError, ReadError: what stopped the read; the rows until then are complete.
         """
@@ -249,7 +252,7 @@ class DeepsetClient:
              filter: str | None = None) -> Iterator[Row]:  # noqa: A002 - the API's word
         """The same as `logs`, as the bytes that came and the few fields that are read first."""
         source = LogSource(workspace, pipeline)
-        _check(source)
+        _check(source, self.redact)
         span = Span(to_instant(start, "start"), to_instant(end, "end"))
         self.check_span(source, span)
         check_text(filter, "filter")
@@ -343,13 +346,19 @@ class DeepsetClient:
             raise ResponseError(error.problem, "It is worth asking again.", where()) from error
 
 
-def _check(source: LogSource) -> None:
-    check_name(source.workspace, "workspace")
-    check_name(source.name, source.kind)
+def _check(source: LogSource, redact: Callable[[str], str]) -> None:
+    for name, kind in ((source.workspace, "workspace"), (source.name, source.kind)):
+        _check_name(name, kind, redact)
+
+
+def _check_name(name: str, kind: str, redact: Callable[[str], str]) -> str:
+    """The name, if it can be one, and may stand in errors."""
+    if redact(check_name(name, kind)) != name:
+        raise InvalidInputError(f"`{kind}` holds the API key, or a piece of it.", f"Give the {kind}'s name.")
+    return name
 
 
 def _logs_target(source: LogSource, after: int | None, limit: int, filter_: str | None, order: str) -> str:
-    _check(source)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInputError(f"`limit` is {limit!r}, not a number from 1 to {MAX_LIMIT}.", "Correct it.", str(source))
     if order not in {"DESC", "ASC"}:

@@ -60,7 +60,8 @@ def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: str
     """
     path = _checked(path, str(source))
     client.check_span(source, span)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    target = path.resolve()  # a link stays one
+    part = target.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     walk = Walk(span, Learned())
     with ExitStack() as stack:
         pages = stack.enter_context(_CsvPages(client, source, walk))
@@ -73,7 +74,7 @@ def download_csv(client: DeepsetClient, source: LogSource, span: Span, path: str
                 if first is not None:
                     file.write(first.raw)
                 file.writelines(row.raw for row in rows)
-            part.replace(path)
+            part.replace(target)
         except OSError as error:
             raise InvalidInputError(f"{path} cannot be written: {error.strerror}.",
                                     "Check the folder, its permissions and the space left.", str(source)) from error
@@ -89,6 +90,8 @@ def _checked(path: str | Path, where: str) -> Path:
         raise InvalidInputError(f"`path` is {str(path)!r}, which names no file.", "Give the file's path.", where)
     if path.is_dir():
         raise InvalidInputError(f"`path` is {str(path)!r}, which is a folder.", "Give the path of a file in it.", where)
+    if path.exists() and not path.is_file():
+        raise InvalidInputError(f"`path` is {str(path)!r}, which is no file that can be replaced.", "Give another path.", where)
     return path
 
 
@@ -227,9 +230,10 @@ class _CsvPages:
         left_out = False
         if doubtful is not None and self.header is not None:
             twin = next((row for row in page.rows if row.log_id == doubtful.log_id), None)
-            left_out = twin is None
+            left_out = twin is None and not self._came_before(doubtful)
             if twin is not None:
                 self._check_whole(self.header, doubtful, twin)
+            if not left_out:
                 rows.append(doubtful)
         known = {row.log_id for row in rows}
         more = page.has_more or left_out or any(row.log_id not in known for row in page.rows)
@@ -240,13 +244,17 @@ class _CsvPages:
 
     def _check_whole(self, header: Header, doubtful: Row, twin: Row) -> None:
         whole = same_row(header, doubtful, twin)
-        mark = hashlib.sha256(doubtful.raw).digest()
-        if whole or (whole is None and mark in self._uncertain):
+        if whole or (whole is None and self._came_before(doubtful)):
             return
-        if whole is None:
-            self._uncertain.add(mark)
         raise ResponseError("The CSV's last record has no line end, and may be cut short." if whole is None else
                             "The CSV's last record is cut short.", "It is worth asking again.", str(self._source))
+
+    def _came_before(self, doubtful: Row) -> bool:
+        """Whether another answer ended with the same record; it is remembered."""
+        mark = hashlib.sha256(doubtful.raw).digest()
+        before = mark in self._uncertain
+        self._uncertain.add(mark)
+        return before
 
     def _close(self) -> None:
         if self._open is not None:

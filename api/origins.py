@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .cut_first import cuts_first
-from .errors import BadRequestError, UnprocessableError
+from .errors import BadRequestError, IncompleteReadError, UnprocessableError
 from .filters import origin_and, spellings
 from .learned import ORIGINS, Learned
 from .levels import LevelFilter, level_rows
@@ -44,6 +44,9 @@ def _as_written(origins: Sequence[str]) -> list[str]:
 
 def _rows(span: Span, wanted: set[str], plain: str | None, queries: list[str | None], levels: LevelFilter | None,
           asking: Asking) -> Iterator[Row]:
+    if plain is not None and not _filters_first(span, asking, None):
+        raise IncompleteReadError("This server was not seen to apply filters before it cuts pages: `filter` would hide rows.",
+                                  "Leave `filter` out, and choose among the rows that come.", asking.where)
     if not queries or not _filters_first(span, asking, plain):
         queries = [plain]
     found = [level_rows(span, levels, asking, query) if levels else Stream(Walk(span, Learned(), query), asking).rows()

@@ -11,12 +11,12 @@ def check_texts(values: Iterable[str] | None, name: str) -> list[str] | None:
     """The texts as a list; one text is a list of one. None stays None.
 
     Raises:
-        InvalidInputError: it is no series of texts; `name` is the parameter's.
+        InvalidInputError: it is no series of texts, or one of them is empty; `name` is the parameter's.
     """
     if values is None:
         return None
     if isinstance(values, str):
-        return [values]
+        values = [values]
     if not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInputError(f"`{name}` is no list but {type(values).__name__}.", "Give a list of texts.")
     found: list[object] = list(values)
@@ -24,6 +24,8 @@ def check_texts(values: Iterable[str] | None, name: str) -> list[str] | None:
     if len(texts) < len(found):
         wrong = next(value for value in found if not isinstance(value, str))
         raise InvalidInputError(f"`{name}` holds what is not text but {type(wrong).__name__}.", "Give a list of texts.")
+    if "" in texts:
+        raise InvalidInputError(f"`{name}` holds an empty text.", "Leave it out.")
     return texts
 
 

@@ -8,7 +8,7 @@ space changes nothing and makes every row one line.
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
 
@@ -62,7 +62,7 @@ class _Exception(msgspec.Struct):
 
 
 class _Head(msgspec.Struct, gc=False):
-    log_id: str
+    log_id: Annotated[str, msgspec.Meta(min_length=1)]
     logged_at: str
     level: str
     origin: str
@@ -85,9 +85,19 @@ def decode_page(body: bytes) -> Page:
         raws, has_more, total = list(map(bytes, page.data)), page.has_more, page.total
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raws, has_more, total = _decode_page_slowly(body)
-    if b"\n" in body or b"\r" in body:
-        return Page([decode_row(raw) for raw in raws], has_more, total)
-    return Page([_decode_line(raw) for raw in raws], has_more, total)
+    decode = decode_row if b"\n" in body or b"\r" in body else _decode_line
+    rows = list(map(decode, raws))
+    if len({row.log_id for row in rows}) < len(rows):
+        _refuse_two_under_one_id(rows)
+    return Page(rows, has_more, total)
+
+
+def _refuse_two_under_one_id(rows: list[Row]) -> None:
+    """Rows that come twice are repeats by id and time, so two that differ would become one."""
+    first: dict[tuple[int, str], Row] = {}
+    for row in rows:
+        if first.setdefault((row.logged_at, row.log_id), row).raw != row.raw:
+            raise ResponseError("Two log rows that differ have the same `log_id` and `logged_at`.")
 
 
 def decode_row(raw: bytes) -> Row:
@@ -143,7 +153,7 @@ def _decode_row_slowly(raw: bytes) -> Row:
     except ValueError as error:
         raise ResponseError("A log row is no JSON object.") from error
     log_id, logged_at = fields.get("log_id"), fields.get("logged_at")
-    if not isinstance(log_id, str) or not isinstance(logged_at, str):
+    if not isinstance(log_id, str) or not log_id or not isinstance(logged_at, str):
         raise ResponseError("A log row has no `log_id` or no `logged_at`.")
     try:
         instant = parse_instant(logged_at)

@@ -271,3 +271,24 @@ def test_csv_of_rows_that_were_not_asked_for_alone_is_nothing_where_json_has_non
 ) -> None:
     server.answer = ignoring_after(rows_of("2026-02-01T00:00:10Z", 4000), None)
     assert download(client, tmp_path) == f"{HEADER}\r\n".encode()
+
+
+@pytest.mark.parametrize(("tie", "cap"), [(30, 20), (60, 50), (30, 100)])
+def test_the_last_of_more_rows_of_one_instant_than_json_shows_is_kept_where_no_line_end_says_that_it_is_whole(
+    server: ScriptedServer, client: DeepsetClient, tmp_path: Path, tie: int, cap: int
+) -> None:
+    at = SPAN.start + 3600 * SECOND
+    times = [at + n * SECOND for n in range(60, 0, -1)] + [at] * tie
+    rows = [(instant, f"id{n:03}") for n, instant in enumerate(times)]
+
+    def answer(asked: Asked) -> bytes:
+        after = parse_instant(parse_qs(urlsplit(asked.target).query)["after"][0])
+        below = [(instant, log_id) for instant, log_id in rows if instant < after]
+        if asked.headers["accept"] != "text/csv":
+            return reply({"data": [row(instant, log_id, "m") for instant, log_id in below[:cap]], "has_more": len(below) > cap,
+                          "total": len(rows)})
+        lines = [f"{log_id},m,{format_instant(instant)},info,haystack" for instant, log_id in below]
+        return reply("\n".join(["log_id,message,logged_at,level,origin", *lines]).encode(), kind="text/csv")
+
+    server.answer = answer
+    assert download(client, tmp_path).count(b"haystack") == len(rows)

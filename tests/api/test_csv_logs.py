@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -187,6 +188,22 @@ def test_a_header_that_changes_is_an_error(platform: FakeDeepset, deepset: Deeps
     with pytest.raises(e.CsvHeaderError, match="changed"):
         download(platform, deepset, tmp_path / "day.csv")
     assert [found.read_text() for found in tmp_path.iterdir()] == ["what was here before"]
+
+
+def test_a_link_stays_one_and_what_is_no_file_stays_as_it_is(
+    platform: FakeDeepset, deepset: DeepsetClient, tmp_path: Path
+) -> None:
+    for folder in ("links", "real", "pipes"):
+        (tmp_path / folder).mkdir()
+    link, pipe = tmp_path / "links" / "link.csv", tmp_path / "pipes" / "pipe"
+    link.symlink_to(tmp_path / "real" / "day.csv")
+    os.mkfifo(pipe)
+    assert len(download(platform, deepset, link)) == len(truth(platform))
+    assert link.is_symlink()
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["day.csv"]
+    with pytest.raises(e.InvalidInputError, match="no file"):
+        download(platform, deepset, pipe)
+    assert pipe.is_fifo()
 
 
 def test_an_empty_span_gives_a_header_only(platform: FakeDeepset, deepset: DeepsetClient, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from prefect_deepset.api.errors import IncompleteReadError
 from prefect_deepset.api.levels import LevelFilter, Way
 from prefect_deepset.api.origins import origin_rows
 from prefect_deepset.api.rows import Page, Row
@@ -63,6 +64,14 @@ def test_rare_rows_are_read_without_the_filter(origin, levels):
     found = list(origin_rows(DAY, [origin] if origin else [], wanted, asking, None))
     assert len(found) == (40 if origin or levels else 3000)
     assert wanted is None or wanted.way in {None, Way.NONE}
+
+
+@pytest.mark.parametrize("server", [CutsFirst(rare()), SimulatedServer(rare(), filters="ignored")], ids=["cut", "ignored"])
+@pytest.mark.parametrize("origin", [None, "unknown"])
+def test_an_expression_is_refused_where_a_filter_hides_rows_or_none(server, origin):
+    asking = Asking(server.fetch, "here", lambda: NOW, lambda _: None)
+    with pytest.raises(IncompleteReadError, match="`filter`"):
+        list(origin_rows(DAY, [origin] if origin else [], None, asking, "level eq 'error'"))
 
 
 def test_a_server_that_filters_first_is_trusted_at_the_cost_of_two_requests():
