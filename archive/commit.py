@@ -17,7 +17,7 @@ from .gaps import Hole, gap_of
 from .keys import manifest_key
 from .manifest import File, Manifest, Previous, Source, Status, Tie, TimeSpan, Total, sha256_hex
 from .objects import ObjectStore
-from .plan import SETTLE_LAG
+from .plan import SECOND_READ_AFTER, SETTLE_LAG
 from .signing import sign
 from .spool_index import Doubt
 
@@ -103,8 +103,11 @@ def status_of(outcome: Outcome, before: Manifest | None, new_rows: int, now: flo
     if outcome.holes:
         return "gap"
     if before is not None and before.status in {"sealed", "settled"}:
-        # Only a read that was decided on what this revision says settles it: one that ran beside it is no second look.
-        second = outcome.whole and outcome.decided_on == before.revision
+        # Only a read that was decided on what this revision says settles it: one that ran beside it is no second look. Nor is
+        # one that was asked for so soon after it that late rows had no time to turn up: the second read is still due then.
+        due = parse_instant(before.read_at) + int(SECOND_READ_AFTER) * SECOND
+        late_enough = before.status == "settled" or parse_instant(outcome.read_at) >= due
+        second = outcome.whole and outcome.decided_on == before.revision and late_enough
         return "settled" if second and not new_rows else "sealed"
     return "sealed" if parse_instant(outcome.read_at) >= parse_instant(outcome.span.end) + int(SETTLE_LAG) * SECOND else "open"
 

@@ -72,13 +72,19 @@ class CheckedPart:
 
 def gather_parts(store: ObjectStore, source: LogSource, day: date, revisions: Iterable[Revision],
                  findings: Findings) -> dict[str, CheckedPart]:
-    """Every object that the manifests name, by key. A key outside of the day is a finding and not read."""
+    """Every object that the manifests name, by key. A key outside of the day is a finding and not read; one that a manifest
+    names twice is a finding too: all who sum over its files would count the same rows twice."""
     parts: dict[str, CheckedPart] = {}
     for revision in revisions:
         numbers = {place.number for file in revision.manifest.files
                    if (place := parse_part_key(store.prefix, file.key)) and place.format == "jsonl"}
+        seen: set[str] = set()
         for file in revision.manifest.files:
             place = parse_part_key(store.prefix, file.key)
+            if file.key in seen:
+                findings.add("modified", revision.key, f"it names {file.key} more than once")
+                continue
+            seen.add(file.key)
             if place is None or (place.source, place.day, place.format) != (source, day, file.format):
                 findings.add("modified", revision.key, f"it names {file.key}, which is no {file.format} part of its day")
             elif place.number not in numbers:
@@ -193,7 +199,8 @@ def _times_fit(file: File, recount: Recount) -> bool:
 
 def _check_counts(revision: Revision, parts: dict[str, CheckedPart], findings: Findings) -> None:
     """Holds a revision's numbers against its own parts, where these are what they were."""
-    own = [parts[file.key] for file in revision.manifest.files if file.format == "jsonl" and file.key in parts]
+    keys = dict.fromkeys(file.key for file in revision.manifest.files if file.format == "jsonl")
+    own = [parts[key] for key in keys if key in parts]
     if any(findings.speak_against(part.key) for part in own):
         return  # the part's finding explains whatever differs
     total = add_recounts(own[0].recount.day, [part.recount for part in own]) if own else _nothing(revision)

@@ -6,6 +6,7 @@ are held against their SHA-256 on the way.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from importlib import import_module
@@ -19,10 +20,10 @@ from ..api.rows import Row
 from ..api.sources import LogSource, sources_of
 from ..api.times import day_span, parse_instant, to_day
 from ..api.urls import check_name
-from .chain import archived_sources, latest, list_days
+from .chain import StoredManifest, archived_sources, latest, list_days
+from .errors import ManifestError
 from .formats import to_record
 from .formats.parquet import arrow_schema, load_pyarrow, record_batch
-from .manifest import Manifest
 from .objects import ObjectStore
 from .part_merge import OrderedPart, merge_parts
 from .part_stream import read_part_rows
@@ -89,12 +90,16 @@ def _read(store: ObjectStore, sources: Iterable[LogSource], start: date, end: da
     for source in sources:
         for day in list_days(store, source):
             if start <= day <= end and (newest := latest(store, source, day)) is not None:
-                for row in _day_rows(store, day, newest.manifest, levels):
+                for row in _day_rows(store, day, newest, levels):
                     if levels is None or row.level.lower() in levels:
                         yield row
 
 
-def _day_rows(store: ObjectStore, day: date, manifest: Manifest, levels: frozenset[str] | None) -> Iterator[Row]:
+def _day_rows(store: ObjectStore, day: date, newest: StoredManifest, levels: frozenset[str] | None) -> Iterator[Row]:
+    manifest = newest.manifest
+    if twice := [key for key, times in Counter(file.key for file in manifest.files).items() if times > 1]:
+        raise ManifestError(f"{newest.key} names {', '.join(twice)} more than once, so its rows would be read more than once.",
+                            "Restore the object from a version or backup, then verify the archive.")
     if levels is not None and not any(level.lower() in levels for level in manifest.rows_by_level):
         return  # the manifest says that no row of the day has such a level
     parts = [OrderedPart(file.key, parse_instant(file.first) if file.first else day_span(day).start,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
-from ..api.times import Span, day_span, parse_instant
+from ..api.times import SECOND, Span, day_span, parse_instant
 from .manifest import Manifest, TimeSpan
+from .plan import SETTLE_LAG
 
 _WHOLE = frozenset({"sealed", "settled"})
 
@@ -26,8 +27,11 @@ def contradictions(manifest: Manifest, before: Manifest | None) -> list[str]:
         found.append(f"its status is {manifest.status}, and it names gaps")
     if not all(_within(gap, day) for gap in manifest.gaps):
         found.append("it names a gap that is no stretch of its day")
-    if parse_instant(manifest.read_at) < day.start:
+    read_at = parse_instant(manifest.read_at)
+    if read_at < day.start:
         found.append("it was read before its day began")
+    elif manifest.status in _WHOLE and read_at < day.end + int(SETTLE_LAG) * SECOND:
+        found.append(f"its status is {manifest.status}, and it was read before the last rows of its day could surely be seen")
     return found + (_first(manifest) if manifest.revision == 1 else _next(manifest, before) if before else [])
 
 

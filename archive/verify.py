@@ -233,10 +233,10 @@ def _check_day(store: ObjectStore, source: LogSource, day: date, signing_key: st
         if newest.manifest.status == "open" and now >= day_span(day).end + _GRACE:
             _tell_unread(newest, day, findings)
     readable = chain.revisions.get(chain.expected)
-    files = newest.manifest.files if newest else []
+    originals = dict.fromkeys(file.key for file in newest.manifest.files if file.format == "jsonl") if newest else {}
     return _CheckedDay(
         source, day, findings, chain.expected, tuple(revision.key for revision in revisions), tuple(parts),
-        tuple((file.key, parts[file.key].recount.rows) for file in files if file.format == "jsonl" and file.key in parts),
+        tuple((key, parts[key].recount.rows) for key in originals if key in parts),
         newest.manifest.status if newest else None, readable.manifest.ends_on if readable else None,
         tuple(_Stray(stray.key, tuple(file.key for file in stray.manifest.files)) for stray in chain.strays),
         tuple(part.entries[-1][1] for part in parts.values() if part.missing))

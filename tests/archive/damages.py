@@ -103,6 +103,15 @@ def build(store: Any) -> None:
     put_day(store, INDEX, FOURTH_DAY, [[plain_rows(4, FOURTH_DAY, 3000)]], ended=True)
 
 
+def name_twice(bucket: Bucket, key: str) -> None:
+    """A manifest names each of its files twice, and all of its counts are doubled to match."""
+    found = json.loads(bucket[key])
+    numbers = {name: found[name] * 2 for name in ("files", "rows", "errors")}
+    by_value = {name: {value: 2 * rows for value, rows in found[name].items()} for name in ("rows_by_level", "rows_by_origin")}
+    by_hour = {name: [2 * rows for rows in found[name]] for name in ("rows_by_hour", "errors_by_hour")}
+    bucket.edit(key, **numbers, **by_value, **by_hour)
+
+
 def flip(bucket: Bucket, key: str) -> None:
     body = bytearray(bucket[key])
     body[len(body) // 2] ^= 1
@@ -214,6 +223,7 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]]]] = {
     "an entry's hash in one revision": (lambda b: b.edit(manifest(3), files__0__sha256="0" * 64), [(MODIFIED, manifest(3))]),
     "an entry outside of the day": (lambda b: b.edit(LONE, files__0__key=part(1)),
                                     [(FOREIGN, LONE_PART), (MODIFIED, LONE)]),
+    "an entry twice, counted twice": (lambda b: name_twice(b, LONE), [(MODIFIED, LONE)]),
     "another host": (lambda b: b.edit(manifest(3), source__host="elsewhere"), [(MODIFIED, manifest(3))]),
     "a csv copy changed": (lambda b: flip(b, CSV), [(MODIFIED, CSV)]),
     "a parquet copy changed": (lambda b: flip(b, PARQUET), [(MODIFIED, PARQUET)]),

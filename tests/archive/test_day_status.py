@@ -114,6 +114,26 @@ def test_reread_reads_the_whole_day_now_and_commits_nothing_when_nothing_is_new(
     runs.assert_whole()
 
 
+def test_reading_again_soon_after_the_first_read_settles_nothing_and_the_second_read_stays_due(runs: Runs):
+    runs.at("2026-03-15T00:45:00Z")
+    manifest, requests, objects = runs.cost("2026-03-15T05:44:59Z", reread=True)
+    assert (manifest.status, manifest.revision, objects) == ("sealed", 1, 0)
+    assert requests >= 5
+    runs.server.add_rows("support", "chat", [row(LATE)])  # it becomes visible only now
+    manifest = runs.at("2026-03-15T05:45:00Z")
+    assert (manifest.status, manifest.late_rows) == ("sealed", 1)
+    assert runs.at("2026-03-15T06:00:00Z", reread=True).status == "sealed"
+    assert runs.at("2026-03-15T10:45:00Z", reread=True).status == "settled"
+    assert runs.at("2026-03-15T10:50:00Z", reread=True).revision == 3
+    runs.assert_whole()
+
+
+def test_a_day_read_again_in_its_last_hours_stays_sealed_when_the_first_read_was_as_late(runs: Runs):
+    runs.at("2026-03-15T20:00:00Z")
+    assert runs.at("2026-03-15T23:30:00Z", reread=True).status == "sealed"
+    runs.assert_whole()
+
+
 def test_a_reread_of_an_open_day_that_fails_at_its_end_does_not_seal_it(runs: Runs):
     assert runs.at("2026-03-15T00:10:00Z").status == "open"
     runs.server.behaviour = Behaviour(time_filter="400")

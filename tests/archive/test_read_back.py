@@ -15,7 +15,7 @@ import pytest
 from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.api.times import to_datetime
 from prefect_deepset.archive.chain import latest
-from prefect_deepset.archive.errors import PartError
+from prefect_deepset.archive.errors import ManifestError, PartError
 from prefect_deepset.archive.fill import fill_format
 from prefect_deepset.archive.formats import Record
 from prefect_deepset.archive.read_back import as_arrow, as_models, as_pandas, read_rows
@@ -24,7 +24,7 @@ from prefect_deepset.archive.verify import verify_day
 
 from ..servers.ministack import S3Handle
 from .built_archive import PIPELINE, put, put_day
-from .damages import FOURTH_DAY, INDEX, LONE_PART, NEW_PART, SECOND_DAY, Bucket, build, flip, manifest, part
+from .damages import FOURTH_DAY, INDEX, LONE_PART, NEW_PART, SECOND_DAY, Bucket, build, flip, manifest, name_twice, part
 from .day_runs import load_chain
 from .log_rows import DAY, plain_row, plain_rows
 
@@ -73,6 +73,15 @@ def test_a_damaged_part_is_not_read_silently(s3: S3Handle):
     flip(bucket, part(1))
     with pytest.raises(PartError):
         list(read_rows(bucket.store, "my space", DAY, DAY))
+
+
+def test_a_manifest_that_names_a_part_twice_does_not_double_rows(s3: S3Handle):
+    bucket = Bucket(s3)
+    put_day(bucket.store, PIPELINE, DAY, [[plain_rows(4)]])
+    name_twice(bucket, manifest(1))
+    with pytest.raises(ManifestError, match="more than once"):
+        list(read_rows(bucket.store, "my space", DAY, DAY))
+    assert verify_day(bucket.store, PIPELINE, DAY).rows == 4
 
 
 def test_wrong_questions_are_refused_at_once(archive: Bucket):

@@ -104,6 +104,8 @@ HOUR = {"start": "2026-03-14T01:00:00Z", "end": "2026-03-14T02:00:00Z", "reason"
     (3, {"status": "gap", "gaps": [{**HOUR, "start": "2026-03-13T01:00:00Z"}]}, "no stretch of its day"),
     (1, {"read_at": "2020-01-01T00:00:00Z"}, "before its day began"),
     (3, {"read_at": "2026-03-14T00:00:00Z"}, "read before the revision"),
+    (1, {"read_at": "2026-03-14T12:00:00Z"}, "before the last rows of its day"),
+    (3, {"read_at": "2026-03-15T00:29:59.999Z"}, "before the last rows of its day"),
     (2, {"late_rows": 999}, "late_rows"), (1, {"late_rows": 1}, "late_rows"), (3, {"requests": -1}, "requests is negative"),
     (3, {"span__start": "2026-03-14T00:00:00.000001Z"}, "span"),
 ])
