@@ -60,6 +60,8 @@ class DayResult(NamedTuple):
     """Whether this call wrote it."""
     foreign: tuple[str, ...] = ()
     """Keys of parts in the day's folder that are not this archive's."""
+    replaced: bool = False
+    """Whether this call read another pipeline of the name than was archived last. What that one wrote since is lost."""
 
 
 class Progress(NamedTuple):
@@ -135,7 +137,8 @@ def archive_day(
     run.made_again = None not in ids and ids[0] != ids[1]
     run.had_ended = ended is not None
     try:
-        return run.read_and_commit(latest, decision, identity.source, spool_root or default_root(), commit_partial)
+        result = run.read_and_commit(latest, decision, identity.source, spool_root or default_root(), commit_partial)
+        return result._replace(replaced=run.made_again and not run.had_ended)
     except PipelineNotFoundError:
         if ended is None:
             raise

@@ -156,6 +156,16 @@ def test_a_pipeline_made_again_under_its_name_goes_on_with_another_id(runs: Runs
     assert manifest.source.pipeline_id != runs.manifests(DAY)[0].source.pipeline_id
 
 
+def test_that_another_pipeline_of_the_name_is_read_is_said_until_it_is_the_archives(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.remove_pipeline("support", "chat")
+    runs.server.add_pipeline("support", "chat", even_day("2026-03-14T15:00:00Z", 9))
+    runs.clock.set("2026-03-15T00:45:00Z")
+    assert runs.archive().replaced
+    runs.clock.set("2026-03-15T06:45:00Z")
+    assert not runs.archive().replaced
+
+
 def test_a_pipeline_deleted_in_the_middle_of_a_read_loses_nothing_that_was_read(runs: Runs):
     run_all(runs, "2026-03-14T06:45:00Z")
     runs.server.reset()
