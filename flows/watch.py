@@ -72,7 +72,7 @@ def watch_errors(
         patterns = ", ".join(dict.fromkeys(repr(pattern) for rule in watched.rules for pattern in rule.pipelines))
         raise InvalidInputError(f"No error count of `rules` is for any of the pipelines: {patterns} fit none.",
                                 "Correct the patterns in `rules`, or `pipelines`.", f"workspace {workspace!r}")
-    window = read_errors(credentials, workspace, chosen, minutes, max_concurrency, watched.levels)
+    window = read_errors(credentials, workspace, chosen, minutes, max_concurrency, watched.levels, archive.redaction)
     for failure in window.failures:
         get_run_logger().error("Not read whole: %s: %s", failure.pipeline, failure.problem)
     told = tell_alerts(archive, workspace, [], window.manifests, watched, notify, run_url(), window.samples)
