@@ -79,19 +79,26 @@ def save_archive(name: str, environ: Mapping[str, str], bucket: str | None = Non
     bucket = bucket or environ.get(BUCKET_NAME, "").strip() or (existing.bucket if existing else None)
     if bucket is None:
         return Saved(slug, "missing", f"give --bucket or set {BUCKET_NAME}, or fill in its form in the UI")
+    temporary = _has_temporary_keys(environ)
+    if temporary and not existing:
+        return Saved(slug, "missing", _TEMPORARY)
     fields = {key: getattr(existing, key) for key in LogArchive.model_fields if key in _OWN_FIELDS} if existing else {}
     fields["bucket"] = bucket
     if (prefix := environ.get(PREFIX_NAME) if prefix is None else prefix) is not None:
         fields["prefix"] = prefix
-    found = credentials_from(environ)
+    found = None if temporary else credentials_from(environ)
     if found is not None:
         fields["credentials"], note = found
     else:
         note = "AWS credentials as saved" if existing else "AWS credentials of the machine that runs the flow"
+        note += f"; {_TEMPORARY}" if temporary else ""
     if not existing and _is_custom(environ):
         fields["addressing_style"] = "path"  # few S3-compatible stores answer to a bucket's name in the host
     return _save(LogArchive, name, fields, note, update=existing is not None)
 
+
+_TEMPORARY = ("AWS_SESSION_TOKEN marks temporary keys, which expire and are not saved: set keys that last, or unset them all "
+              "where the machine that runs the flow has a role of its own")
 
 _OWN_FIELDS = frozenset(LogArchive.model_fields) - frozenset(Block.model_fields)
 
@@ -108,7 +115,7 @@ def credentials_from(environ: Mapping[str, str]) -> tuple[AwsCredentials | MinIO
                                  region_name=region, aws_client_parameters=parameters)
         return minio, "credentials from MINIO_ROOT_USER"
     names = {"aws_access_key_id": "AWS_ACCESS_KEY_ID", "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
-             "aws_session_token": "AWS_SESSION_TOKEN", "profile_name": "AWS_PROFILE"}
+             "profile_name": "AWS_PROFILE"}
     given: dict[str, Any] = {field: found[name] for field, name in names.items() if name in found}
     if not given and not endpoint and not region:
         return None
@@ -117,6 +124,11 @@ def credentials_from(environ: Mapping[str, str]) -> tuple[AwsCredentials | MinIO
     if "aws_secret_access_key" in given:
         given["aws_secret_access_key"] = SecretStr(given["aws_secret_access_key"])
     return AwsCredentials(**given, region_name=region, aws_client_parameters=parameters), note
+
+
+def _has_temporary_keys(environ: Mapping[str, str]) -> bool:
+    """Whether the keys expire. Prefect's API would also show their token to everybody: prefect-aws keeps it as plain text."""
+    return all(environ.get(name, "").strip() for name in ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"))
 
 
 def _endpoint(environ: Mapping[str, str]) -> str | None:
