@@ -47,6 +47,15 @@ def test_status_says_when_nothing_was_archived_for_too_long(run: Run, s3: S3Hand
     assert f"INCOMPLETE chat: Not archived since {day} 00:00 UTC" in ran.out
 
 
+@pytest.mark.parametrize("shown", ["1", "2", "14"])
+def test_an_archive_that_stopped_days_ago_is_not_fine_however_few_days_are_shown(run: Run, s3: S3Handle, shown: str):
+    store = s3.store()
+    put_day(store, CHAT, days_ago(6), [[plain_rows(3, days_ago(6))]])
+    ran = run("status", "--bucket", store.bucket, "--days", shown)
+    assert ran.code == 1
+    assert str(days_ago(5)) in ran.out
+
+
 def test_days_before_the_first_and_after_the_end_are_not_missed(run: Run, place: list[str]):
     ran = run("status", *place, "--pipeline", "documents", "--days", "30")
     assert ran.code == 0
