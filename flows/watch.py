@@ -14,7 +14,7 @@ from ..tasks.alerts import tell_alerts
 from ..tasks.pipelines import list_pipelines
 from ..tasks.watch import read_errors
 from .day_runs import run_name, run_url, tell
-from .inputs import check_names, check_notify, check_numbers
+from .inputs import Number, check_names, check_notify, check_numbers
 
 LONGEST = 24 * 60
 """Minutes of a window at most: longer ones are the archive's."""
@@ -27,7 +27,7 @@ def watch_errors(
     workspace: str,
     pipelines: list[str] | None = None,
     minutes: int = 15,
-    error_threshold: int = 20,
+    error_threshold: Number = 20,
     notify: str | None = None,
     max_concurrency: int = 8,
     rules: AlertRules | None = None,
