@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 from itertools import islice
 from typing import Any, Literal
@@ -43,7 +44,7 @@ def read_archived_logs(archive: LogArchive, workspace: str, start: date, end: da
     check_count(max_rows, "max_rows")
     check_as(as_)
     sources = named_sources(workspace, pipelines, indexes)
-    rows = list(islice(read_rows(archive.get_store(), workspace, start, end, sources, levels), max_rows + 1))
+    rows = list(islice(read_rows(archive.get_store(), workspace, start, end, sources, levels), min(max_rows + 1, sys.maxsize)))
     if len(rows) > max_rows:
         raise TooManyRowsError(f"There are more than {max_rows} archived rows.",
                                "Give fewer days, pipelines or levels, or a higher `max_rows`; or read the bucket with DuckDB.",
