@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -35,6 +36,12 @@ def workspace_of(environ: Mapping[str, str]) -> str | None:
     """The workspace that the environment names, or None."""
     names = ("DEEPSET_WORKSPACE", "DEFAULT_WORKSPACE_NAME")
     return next((value for name in names if (value := environ.get(name, "").strip())), None)
+
+
+def check_block_name(name: str) -> None:
+    """Raises `InvalidInputError` for what Prefect does not take as a block's name."""
+    if not re.fullmatch(r"[a-z0-9-]+", name):
+        raise InvalidInputError(f"--block is {name!r}.", "Give lower-case letters, digits and dashes, such as my-logs.")
 
 
 def register_blocks() -> list[str]:
@@ -132,7 +139,12 @@ def _has_temporary_keys(environ: Mapping[str, str]) -> bool:
 
 
 def _endpoint(environ: Mapping[str, str]) -> str | None:
-    return environ.get("AWS_ENDPOINT_URL_S3", "").strip() or environ.get("AWS_ENDPOINT_URL", "").strip() or None
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        if url := environ.get(name, "").strip():
+            if not re.match(r"https?://[^\s/]+\S*$", url, re.IGNORECASE):
+                raise InvalidInputError(f"{name} is no URL.", "Give one such as https://minio.example.com:9000.")
+            return url
+    return None
 
 
 def _is_custom(environ: Mapping[str, str]) -> bool:

@@ -12,10 +12,11 @@ from prefect.blocks.core import Block
 from prefect.client.schemas.actions import DeploymentScheduleUpdate, DeploymentUpdate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_aws import AwsCredentials, MinIOCredentials
+from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.blocks import DeepsetCredentials, LogArchive
 from prefect_deepset.cli.main import main
 from prefect_deepset.cli.setup_blocks import credentials_from, save_credentials
-from prefect_deepset.cli.setup_deployments import find_file
+from prefect_deepset.cli.setup_deployments import find_file, read_file
 
 from .live_server import LiveServer
 
@@ -154,6 +155,7 @@ def test_what_is_not_in_the_environment_is_named_and_the_rest_is_set_up(server: 
     (["--notify", "slack-webhook/nobody"], "no block 'slack-webhook/nobody'"),
     (["--bucket", "s3://logs"], "without s3://"),
     (["--file", "nowhere.yaml"], "no nowhere.yaml"),
+    (["--block", "Bad Name/x"], "--block is 'Bad Name/x'"),
 ])
 def test_what_cannot_be_is_said_in_one_line(server: LiveServer, arguments: list[str], said: str,
                                             capsys: pytest.CaptureFixture[str]):
@@ -181,6 +183,18 @@ def test_credentials_come_from_the_names_that_other_tools_read():
     profile, note = credentials_from({"AWS_PROFILE": "logs"}) or (None, "")
     assert isinstance(profile, AwsCredentials)
     assert (profile.profile_name, note) == ("logs", "credentials from AWS_PROFILE")
+
+
+def test_a_store_whose_address_is_no_url_is_refused():
+    with pytest.raises(InvalidInputError, match="AWS_ENDPOINT_URL is no URL"):
+        credentials_from({"AWS_ENDPOINT_URL": "not a url"})
+
+
+def test_deployments_that_are_only_text_are_refused(tmp_path: Path):
+    file = tmp_path / "prefect.yaml"
+    file.write_text("deployments: [abc]\n")
+    with pytest.raises(InvalidInputError, match="no mappings"):
+        read_file(file, "deployments")
 
 
 def test_the_deployments_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
