@@ -6,6 +6,7 @@
     <prefix>/alerts/workspace=<w>/pipeline=<p>/rule=<r>/t00001.again-001.json  the claim of sending it once more
     <prefix>/alerts/workspace=<w>/pipeline=<p>/rule=<r>/t00001.sent.json       it was told
     <prefix>/alerts/workspace=<w>/pipeline=<p>/rule=<r>/t00001.emitted.json    it was not, but its events have gone out
+    <prefix>/alerts/workspace=<w>/pipeline=<p>/rule=<r>/t00001.seen-20260131T094500Z.json    a watch looked, and it still stood
 
 A run lists the workspace once and reads only the transitions it needs, mostly the last of each series. That a listing may
 lag does no harm: a number that is taken cannot be taken again, and a mark is looked for by its own key before a message is
@@ -18,6 +19,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import cast
 from urllib.parse import quote, unquote
 from uuid import uuid4
@@ -35,8 +37,9 @@ LEASE = 900.0
 """Seconds for which a claim is its worker's to send; after them, unsent, it is anyone's."""
 
 _JSON = "application/json"
+_SEEN_AT = "%Y%m%dT%H%M%SZ"
 _KEY = re.compile(r"(?P<kind>pipeline|index)=(?P<name>[^/]+)/rule=(?P<rule>[^/]+)/"
-                  r"t(?P<number>\d{5,})(\.(?P<mark>sent|emitted)|\.again-(?P<again>\d{3,}))?\.json$")
+                  r"t(?P<number>\d{5,})(\.(?P<mark>sent|emitted)|\.again-(?P<again>\d{3,})|\.seen-(?P<seen>\d{8}T\d{6}Z))?\.json$")
 
 
 @dataclass
@@ -46,6 +49,8 @@ class _Entry:
     sent: bool = False
     emitted: bool = False
     again: int = 0
+    seen: float = 0.0
+    """When a watch last looked at it, as far as that was written; seconds since 1970."""
 
 
 @dataclass
@@ -199,6 +204,19 @@ class Ledger:
         self._create(series.key(transition.number, ".emitted"), self._mark(transition, now))
         series.entries.setdefault(transition.number, _Entry()).emitted = True
 
+    def last_look(self, series: Series, now: float) -> float:
+        """When somebody last looked at what the series watches, seconds since 1970. What lies ahead of `now` does not count."""
+        standing = next(self.backwards(series), None)
+        looks = [entry.seen for entry in series.entries.values()] + ([_seconds(standing.at)] if standing else [])
+        return max((look for look in looks if look < now + LEASE), default=0.0)
+
+    def mark_seen(self, transition: Transition, now: float) -> None:
+        """Writes that the transition was looked at, and still stood. The time is in the key, so that a listing tells it."""
+        series = self.series(transition.log_source, transition.rule)
+        at = datetime.fromtimestamp(now, UTC).strftime(_SEEN_AT)
+        self._create(series.key(transition.number, f".seen-{at}"), self._mark(transition, now))
+        series.entries[transition.number].seen = now
+
     def key_of(self, transition: Transition) -> str:
         """The key of the transition's claim."""
         return self.series(transition.log_source, transition.rule).key(transition.number)
@@ -223,6 +241,8 @@ class Ledger:
         entry.sent = entry.sent or found["mark"] == "sent"
         entry.emitted = entry.emitted or found["mark"] == "emitted"
         entry.again = max(entry.again, int(found["again"] or 0))
+        if found["seen"]:
+            entry.seen = max(entry.seen, _seen_at(found["seen"]))
 
     def _was_sent(self, series: Series, number: int) -> bool:
         """Whether its mark is there. Looks past the listing."""
@@ -267,6 +287,13 @@ class Ledger:
         if self.store.create(key, body, sha256=sha256_hex(body), size=len(body), content_type=_JSON):
             return True
         return self.store.get(key) == body
+
+
+def _seen_at(text: str) -> float:
+    try:
+        return datetime.strptime(text, _SEEN_AT).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0  # a name that somebody made up
 
 
 def _seconds(at: str) -> float:

@@ -6,6 +6,7 @@ The state that stands is that of the newest transition that is not late. From th
 - the same: silence, unless a rule that looks for kinds found another kind;
 - better: a transition only when the day is whole; between `resolve_below` and the threshold the alert goes on, and so it
   does while any kind that fired is still there, though it is new no more;
+- FIRING again where nobody looked for long: told anew, since it may have ended in between;
 - FIRING and then a day with something missing: still FIRING, told once until a whole day comes in between;
 - a day older than the newest judged: told once when it fires or something is missing; it resolves nothing, and what stands
   stays.
@@ -33,7 +34,7 @@ class Step(NamedTuple):
 
 
 def decide(past: Iterable[Transition], verdict: Verdict, day: str, revision: int, newest: str = "",
-           whole: str = "") -> Step | None:
+           whole: str = "", forgotten: bool = False) -> Step | None:
     """The step that `verdict` on `day` calls for, or None.
 
     Args:
@@ -43,6 +44,7 @@ def decide(past: Iterable[Transition], verdict: Verdict, day: str, revision: int
         revision: the manifest's; a verdict on an older revision than one already judged is stale.
         newest: the newest day known to have been judged already, where that is newer than the last transition.
         whole: the newest whole day before `day`: what was missing earlier is no longer what stands.
+        forgotten: nobody looked for so long that what fired then is not what fires now.
     """
     standing: Transition | None = None
     as_of: Transition | None = None
@@ -61,6 +63,8 @@ def decide(past: Iterable[Transition], verdict: Verdict, day: str, revision: int
         return None
     if day < max(newest, standing.dt if standing else "") or any(transition.late for transition in told):
         return _late_step(as_of, told, verdict, day)
+    if forgotten and standing and standing.state is verdict.state is State.FIRING:
+        return Step(State.FIRING, State.FIRING, incomplete=verdict.incomplete, since=day, alerted=tuple(sorted(verdict.kinds)))
     return _next_step(standing, told, verdict, day, whole)
 
 

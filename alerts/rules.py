@@ -60,6 +60,11 @@ class BaseRule(BaseModel):
         """How many archived days before the judged one the rule looks at."""
         return 0
 
+    @property
+    def patience(self) -> float | None:
+        """Seconds without a look after which an alert that fires is told anew; None where each day is judged in any case."""
+        return None
+
     def covers(self, source: LogSource) -> bool:
         """Whether the rule is for this pipeline (or index)."""
         return any(_fits(pattern, source) for pattern in self.pipelines)

@@ -250,8 +250,10 @@ class _Desk:
         revision = manifest.revision if manifest else 0
         whole = max((other for other, one in self.everything.items() if other < day and is_whole(one)), default="")
         for _ in range(_TRIES):
-            step = decide(self.ledger.backwards(self.series), verdict, day, revision, newest, whole)
+            step = decide(self.ledger.backwards(self.series), verdict, day, revision, newest, whole,
+                          self._is_forgotten())
             if step is None:
+                self._note_look()
                 return []
             transition = self._transition(step, verdict, day, manifest, source)
             if transition.tells_of_gap and self._is_told_elsewhere(day):
@@ -259,6 +261,18 @@ class _Desk:
             if self.ledger.claim(self.series, transition, self.now):
                 return [transition]
         raise conflict(self.series)
+
+    def _is_forgotten(self) -> bool:
+        patience = self.rule.patience
+        return patience is not None and self.now - self.ledger.last_look(self.series, self.now) > patience
+
+    def _note_look(self) -> None:
+        """Leaves a trace, now and then, that an alert that goes on is looked at: without one it would be told anew."""
+        patience, standing = self.rule.patience, next(self.ledger.backwards(self.series), None)
+        if patience is None or standing is None or standing.state is not State.FIRING:
+            return
+        if self.now - self.ledger.last_look(self.series, self.now) > patience / 3:
+            self.ledger.mark_seen(standing, self.now)
 
     def _is_told_elsewhere(self, day: str) -> bool:
         """Whether a run with rules has told that something of the day is missing, and this one has none; or the reverse."""

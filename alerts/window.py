@@ -36,6 +36,12 @@ class ErrorWindow(BaseRule):
     name: str = Field(min_length=1)
     counted: ErrorCount
     """Levels, threshold and `resolve_below`."""
+    minutes: int = Field(ge=1)
+
+    @property
+    def patience(self) -> float:
+        """What nobody looked at for several windows may have ended and begun again."""
+        return max(3 * self.minutes * 60.0, 3600.0)
 
     def measure(self, manifest: Manifest, history: Sequence[Manifest]) -> Measure:  # noqa: ARG002 - the signature all rules share
         """Counts the window's rows of the levels."""
@@ -59,7 +65,8 @@ class WatchRules(NamedTuple):
         Raises:
             InvalidInputError: there are none.
         """
-        windows = [ErrorWindow(name=window_rule_name(rule.name, minutes), counted=rule, pipelines=rule.pipelines)
+        windows = [ErrorWindow(name=window_rule_name(rule.name, minutes), counted=rule, minutes=minutes,
+                               pipelines=rule.pipelines)
                    for rule in rules.rules if isinstance(rule, ErrorCount)]
         if not windows:
             raise InvalidInputError("None of the rules is an error count, and no other can be judged of the last minutes.",

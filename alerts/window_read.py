@@ -17,6 +17,7 @@ from ..api.steps import Request
 from ..api.stream import Asking
 from ..api.times import SECOND, Span
 from ..archive.manifest import Manifest, Source
+from ..archive.redaction import RedactionPolicy
 from .window import WindowRows
 
 REQUEST_SECONDS = 60.0
@@ -39,7 +40,8 @@ class WindowRead(NamedTuple):
 
 def read_windows(client: DeepsetClient, workspace: str, pipelines: Iterable[str], minutes: int, levels: Iterable[str], *,
                  max_concurrency: int = 8, gate: Callable[[], AbstractContextManager[object]] | None = None,
-                 now: Callable[[], float] = time.time, sleep: Callable[[float], None] = time.sleep) -> list[WindowRead]:
+                 redaction: RedactionPolicy | None = None, now: Callable[[], float] = time.time,
+                 sleep: Callable[[float], None] = time.sleep) -> list[WindowRead]:
     """The rows of some levels of the last `minutes` of each pipeline, counted; in the order of `pipelines`.
 
     A pipeline that cannot be read stops no other.
@@ -51,6 +53,7 @@ def read_windows(client: DeepsetClient, workspace: str, pipelines: Iterable[str]
         levels: what is read, in any case; see `api.levels`.
         max_concurrency: requests under way at once, at most.
         gate: entered around every request, such as a limit that others share.
+        redaction: the archive's: alerts show and keep texts of rows, and may hold no more than the archive does.
         now: seconds since 1970.
         sleep: pauses between tries.
     """
@@ -68,7 +71,7 @@ def read_windows(client: DeepsetClient, workspace: str, pipelines: Iterable[str]
         rows, problem = WindowRows(span), ""
         try:
             for row in level_rows(span, wanted, Asking(fetch, str(source), now, sleep, gate, began + SECONDS)):
-                rows.add(row)
+                rows.add(redaction.redact(row) if redaction else row)
         except DeepsetError as error:
             problem = str(error)
         manifest = rows.manifest(Source(host=client.host, workspace=workspace, pipeline=pipeline), read_at=end,

@@ -49,6 +49,11 @@ class ArchiveOptions(NamedTuple):
     signing_key: bytes | None = None
     time_limit: float | None = TIME_LIMIT
 
+    def __repr__(self) -> str:
+        # A key must not show, not even where a log prints what a call was given.
+        shown = self._replace(signing_key=b"**********" if self.signing_key else None)._asdict()
+        return f"ArchiveOptions({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
 
 class DayResult(NamedTuple):
     """What became of a day."""

@@ -25,6 +25,10 @@ class Trust(NamedTuple):
     since: date | None = None
     """Days before this UTC day are not held against signatures; None for none."""
 
+    def __repr__(self) -> str:
+        # A key must not show, not even where a log prints what a call was given.
+        return f"Trust(keys={('**********',) * len(self.keys)!r}, since={self.since!r})"
+
     @classmethod
     def of(cls, key: str | bytes | Trust) -> Trust:
         """One key alone, for all days; what is a `Trust` already stays."""

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import pydantic
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
 from prefect.types import SecretDict
@@ -151,9 +152,20 @@ class LogArchive(Block):
     @field_validator("signing_key", mode="before")
     @classmethod
     def _take_secret_block(cls, value: Any) -> Any:
+        if value is None or value == "":  # a form's field left empty
+            return None
         # Not by its `get`, which makes a number of a key of digits. Text is wrapped, so that no error can show it.
-        found = value.value.get_secret_value() if isinstance(value, Secret) else value
-        return SecretStr(found.strip()) if isinstance(found, str) and found.strip() else found or None
+        held = value.value if isinstance(value, Secret) else value
+        found = held.get_secret_value() if isinstance(held, pydantic.Secret | SecretStr) else held
+        return SecretStr(_clean_key(found, "signing_key")) if isinstance(found, str) else found
+
+    @field_validator("older_signing_keys")
+    @classmethod
+    def _clean_older_keys(cls, value: SecretDict | None) -> SecretDict | None:
+        if value is None:
+            return None
+        keys = value.get_secret_value().items()
+        return SecretDict({name: _clean_key(key, f"{name!r} of older_signing_keys") for name, key in keys})
 
     @field_serializer("credentials", mode="wrap")
     def _hide_session_token(self, value: Any, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
@@ -226,7 +238,7 @@ class LogArchive(Block):
         if self.signing_key is None:
             return None
         older = self.older_signing_keys.get_secret_value() if self.older_signing_keys else {}
-        return Trust((self.signing_key.get_secret_value(), *(str(key) for key in older.values())), self.signed_since)
+        return Trust((self.signing_key.get_secret_value(), *older.values()), self.signed_since)
 
     def check(self) -> None:
         """Asks the store whether the archive can be written: the bucket is there, writable, and takes conditional writes.
@@ -235,6 +247,14 @@ class LogArchive(Block):
             DeepsetError: when it cannot; the message says what to fix.
         """
         self.get_store().check()
+
+
+def _clean_key(value: Any, name: str) -> str:
+    """A signing key without what surrounds it, such as the line break at a file's end: one key, however it came here."""
+    text = str(value.get_secret_value() if isinstance(value, SecretStr) else "" if value is None else value).strip()
+    if not text:
+        raise ValueError(f"{name} is empty: give a long random text, or leave it out")
+    return text
 
 
 @cache

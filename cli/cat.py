@@ -26,6 +26,9 @@ def write_rows(archive: OpenArchive, workspace: str | None, names: Sequence[str]
         raise InvalidInputError(f"The first day ({first}) is after the last ({last}).", "Give the earlier day first.")
     chosen = choose_workspace(archive.store, workspace)
     sources = [source for source in choose_sources(archive.store, chosen, names) if names or source.kind == "pipeline"]
+    if not sources:
+        raise InvalidInputError("No pipeline is archived of this workspace, only indexes.", "Name one with --pipeline.",
+                                f"workspace {chosen!r}")
     lacking = False
     for source in read_days(archive.store, sources, first, last, now):
         if not any(day.manifest or day.wrong for day in source.days):

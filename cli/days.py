@@ -62,15 +62,18 @@ def read_days(store: ObjectStore, sources: Sequence[LogSource], first: date, las
             before = [day for day in archived if day < first]
             # Whether days are expected at the range's start hangs on the day before it.
             look_back = bool(before) and not (wanted and wanted[0] == first)
-            ends_on = _ends_on(_read(store, source, before[-1])) if look_back else None
+            day_before = _read(store, source, before[-1]) if look_back else None
+            ends_on = _ends_on(day_before) if day_before else None
             begin = first if before else min(wanted, default=last + timedelta(days=1))
             days = list(_filled(source, read, begin, last, ends_on, now))
-            yield SourceDays(source, days, _overdue(days, now) if last >= _today(now) else "")
+            # How far the archive is behind does not hang on how many days are shown.
+            newest = read or ([day_before] if day_before else [])
+            yield SourceDays(source, days, _overdue(newest, days, now) if last >= _today(now) else "")
 
 
-def _overdue(days: Sequence[ArchivedDay], now: float) -> str:
-    found = describe_overdue([day.manifest for day in days if day.manifest], int(now) * SECOND)
-    told = {str(day.day) for day in days if day.wrong}
+def _overdue(newest: Sequence[ArchivedDay], shown: Sequence[ArchivedDay], now: float) -> str:
+    found = describe_overdue([day.manifest for day in newest if day.manifest], int(now) * SECOND)
+    told = {str(day.day) for day in shown if day.wrong}
     return found[1] if found and found[0] not in told else ""
 
 

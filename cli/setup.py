@@ -32,6 +32,7 @@ def setup(
 
     from . import setup_automations, setup_blocks, setup_deployments, setup_server  # noqa: PLC0415
 
+    setup_blocks.check_block_name(block)
     wishes = setup_deployments.Wishes(block, workspace or setup_blocks.workspace_of(os.environ), notify)
     path = setup_deployments.find_file(file)
     document = setup_deployments.read_file(path, "deployments")

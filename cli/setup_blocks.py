@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -35,6 +36,12 @@ def workspace_of(environ: Mapping[str, str]) -> str | None:
     """The workspace that the environment names, or None."""
     names = ("DEEPSET_WORKSPACE", "DEFAULT_WORKSPACE_NAME")
     return next((value for name in names if (value := environ.get(name, "").strip())), None)
+
+
+def check_block_name(name: str) -> None:
+    """Raises `InvalidInputError` for what Prefect does not take as a block's name."""
+    if not re.fullmatch(r"[a-z0-9-]+", name):
+        raise InvalidInputError(f"--block is {name!r}.", "Give lower-case letters, digits and dashes, such as my-logs.")
 
 
 def register_blocks() -> list[str]:
@@ -79,19 +86,26 @@ def save_archive(name: str, environ: Mapping[str, str], bucket: str | None = Non
     bucket = bucket or environ.get(BUCKET_NAME, "").strip() or (existing.bucket if existing else None)
     if bucket is None:
         return Saved(slug, "missing", f"give --bucket or set {BUCKET_NAME}, or fill in its form in the UI")
+    temporary = _has_temporary_keys(environ)
+    if temporary and not existing:
+        return Saved(slug, "missing", _TEMPORARY)
     fields = {key: getattr(existing, key) for key in LogArchive.model_fields if key in _OWN_FIELDS} if existing else {}
     fields["bucket"] = bucket
     if (prefix := environ.get(PREFIX_NAME) if prefix is None else prefix) is not None:
         fields["prefix"] = prefix
-    found = credentials_from(environ)
+    found = None if temporary else credentials_from(environ)
     if found is not None:
         fields["credentials"], note = found
     else:
         note = "AWS credentials as saved" if existing else "AWS credentials of the machine that runs the flow"
+        note += f"; {_TEMPORARY}" if temporary else ""
     if not existing and _is_custom(environ):
         fields["addressing_style"] = "path"  # few S3-compatible stores answer to a bucket's name in the host
     return _save(LogArchive, name, fields, note, update=existing is not None)
 
+
+_TEMPORARY = ("AWS_SESSION_TOKEN marks temporary keys, which expire and are not saved: set keys that last, or unset them all "
+              "where the machine that runs the flow has a role of its own")
 
 _OWN_FIELDS = frozenset(LogArchive.model_fields) - frozenset(Block.model_fields)
 
@@ -108,7 +122,7 @@ def credentials_from(environ: Mapping[str, str]) -> tuple[AwsCredentials | MinIO
                                  region_name=region, aws_client_parameters=parameters)
         return minio, "credentials from MINIO_ROOT_USER"
     names = {"aws_access_key_id": "AWS_ACCESS_KEY_ID", "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
-             "aws_session_token": "AWS_SESSION_TOKEN", "profile_name": "AWS_PROFILE"}
+             "profile_name": "AWS_PROFILE"}
     given: dict[str, Any] = {field: found[name] for field, name in names.items() if name in found}
     if not given and not endpoint and not region:
         return None
@@ -119,8 +133,18 @@ def credentials_from(environ: Mapping[str, str]) -> tuple[AwsCredentials | MinIO
     return AwsCredentials(**given, region_name=region, aws_client_parameters=parameters), note
 
 
+def _has_temporary_keys(environ: Mapping[str, str]) -> bool:
+    """Whether the keys expire. Prefect's API would also show their token to everybody: prefect-aws keeps it as plain text."""
+    return all(environ.get(name, "").strip() for name in ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"))
+
+
 def _endpoint(environ: Mapping[str, str]) -> str | None:
-    return environ.get("AWS_ENDPOINT_URL_S3", "").strip() or environ.get("AWS_ENDPOINT_URL", "").strip() or None
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        if url := environ.get(name, "").strip():
+            if not re.match(r"https?://[^\s/]+\S*$", url, re.IGNORECASE):
+                raise InvalidInputError(f"{name} is no URL.", "Give one such as https://minio.example.com:9000.")
+            return url
+    return None
 
 
 def _is_custom(environ: Mapping[str, str]) -> bool:

@@ -63,6 +63,8 @@ def read_file(path: Path, list_name: str) -> dict[str, Any]:
         raise InvalidInputError(f"{path} cannot be read: {error}.", "Correct it.") from error
     if not isinstance(document, dict) or not isinstance(document.get(list_name), list):
         raise InvalidInputError(f"{path} has no list of {list_name}.", "Name another file, or correct it.")
+    if not all(isinstance(entry, dict) for entry in document[list_name]):
+        raise InvalidInputError(f"{path} holds {list_name} that are no mappings.", "Correct it.")
     return document
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from prefect import flow
 from prefect.logging import get_run_logger
 
@@ -12,7 +10,7 @@ from ..archive.manifest import Manifest
 from ..blocks import AlertRules, DeepsetCredentials, LogArchive
 from ..tasks.plan import plan_days
 from .day_runs import day_runner, run_days, run_name, told_when_unreachable
-from .inputs import check_day, check_indexes, check_names, check_notify, check_numbers, choose_sources
+from .inputs import Number, UtcDay, check_day, check_indexes, check_names, check_notify, check_numbers, choose_sources
 
 
 @flow(name="archive-daily-logs", flow_run_name=run_name, task_runner=day_runner)
@@ -21,8 +19,8 @@ def archive_daily_logs(
     archive: LogArchive,
     workspace: str,
     pipelines: list[str] | None = None,
-    day: date | None = None,
-    error_threshold: int | None = 100,
+    day: UtcDay | None = None,
+    error_threshold: Number | None = 100,
     notify: str | None = None,
     reread: bool = False,
     max_concurrency: int = 16,

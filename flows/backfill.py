@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Literal
 
 from prefect import flow
@@ -14,7 +13,7 @@ from ..blocks import AlertRules, DeepsetCredentials, LogArchive
 from ..tasks.backfill import BackfillPlan, plan_backfill
 from ..tasks.plan import label
 from .day_runs import day_runner, run_days, run_name, told_when_unreachable
-from .inputs import check_indexes, check_names, check_notify, check_numbers, check_range, choose_sources
+from .inputs import Number, UtcDay, check_indexes, check_names, check_notify, check_numbers, check_range, choose_sources
 
 MOST_DAYS = 3660
 """Of a range: ten years. A longer one is a year typed wrong, and planning it takes a request for each day and source."""
@@ -25,13 +24,13 @@ def backfill_logs(
     credentials: DeepsetCredentials,
     archive: LogArchive,
     workspace: str,
-    start: date,
-    end: date,
+    start: UtcDay,
+    end: UtcDay,
     pipelines: list[str] | None = None,
     select: Literal["missing", "incomplete", "all"] = "missing",
     dry_run: bool = False,
     newest_first: bool = False,
-    error_threshold: int | None = None,
+    error_threshold: Number | None = None,
     notify: str | None = None,
     max_concurrency: int = 16,
     indexes: list[str] | None = None,

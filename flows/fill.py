@@ -14,12 +14,12 @@ from ..blocks import LogArchive
 from ..tasks.fill import fill_day, find_archived_days
 from ..tasks.plan import label
 from .day_runs import day_runner, run_name
-from .inputs import check_indexes, check_names, check_range
+from .inputs import UtcDay, check_indexes, check_names, check_range
 
 
 @flow(name="fill-formats", flow_run_name=run_name, task_runner=day_runner)
-def fill_formats(archive: LogArchive, workspace: str, pipelines: list[str] | None = None, start: date | None = None,
-                 end: date | None = None, indexes: list[str] | None = None) -> list[Manifest]:
+def fill_formats(archive: LogArchive, workspace: str, pipelines: list[str] | None = None, start: UtcDay | None = None,
+                 end: UtcDay | None = None, indexes: list[str] | None = None) -> list[Manifest]:
     """Gives archived days the formats that the archive block names and they lack. Made from the archive, not from deepset.
 
     Returns the newest manifest of each day.

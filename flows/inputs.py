@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
+from typing import Annotated
 
 from prefect.logging import get_run_logger
+from pydantic import BeforeValidator, ValidationInfo
 
 from ..api.errors import InvalidInputError
 from ..api.sources import LogSource
+from ..api.times import to_day
 from ..api.urls import check_name
 from ..blocks import DeepsetCredentials, LogArchive
 from ..tasks.notify import load_notification_block
 from ..tasks.pipelines import list_pipelines
 from ..tasks.plan import find_archived
+
+
+def _as_day(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str) and len(value) > len("2026-01-31"):
+        with suppress(ValueError):
+            value = datetime.fromisoformat(value)
+    return to_day(value, info.field_name or "day")  # pyright: ignore[reportArgumentType] - whatever it is, it is judged there
+
+
+def _as_number(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, bool):
+        raise InvalidInputError(f"`{info.field_name}` is {value}.", "Give a whole number from 1 on.")
+    return value
+
+
+# pydantic, by itself, makes 1970 of 0, another day of a midnight elsewhere, and 1 of True.
+UtcDay = Annotated[date, BeforeValidator(_as_day)]
+"""A flow's parameter: a day, its text, or a midnight in UTC."""
+Number = Annotated[int, BeforeValidator(_as_number)]
+"""A flow's parameter: a whole number."""
 
 
 def check_names(workspace: str, pipelines: Sequence[str] | None) -> list[str] | None:

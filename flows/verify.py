@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
@@ -13,14 +11,14 @@ from ..archive.verdicts import ArchiveVerdict, Finding
 from ..blocks import LogArchive
 from ..tasks.report import artifact_key
 from ..tasks.verify import verify_days
-from .inputs import check_indexes, check_names
+from .inputs import UtcDay, check_indexes, check_names
 
 _SHOWN = 200
 
 
 @flow(name="verify-archive")
-def verify_archive(archive: LogArchive, workspace: str, pipelines: list[str] | None = None, start: date | None = None,
-                   end: date | None = None, indexes: list[str] | None = None) -> ArchiveVerdict:
+def verify_archive(archive: LogArchive, workspace: str, pipelines: list[str] | None = None, start: UtcDay | None = None,
+                   end: UtcDay | None = None, indexes: list[str] | None = None) -> ArchiveVerdict:
     """Verifies an archive: every manifest, every part, row by row. Fails when anything is wrong.
 
     A gap that the archive itself records is told, but is not wrong.

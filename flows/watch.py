@@ -14,7 +14,7 @@ from ..tasks.alerts import tell_alerts
 from ..tasks.pipelines import list_pipelines
 from ..tasks.watch import read_errors
 from .day_runs import run_name, run_url, tell
-from .inputs import check_names, check_notify, check_numbers
+from .inputs import Number, check_names, check_notify, check_numbers
 
 LONGEST = 24 * 60
 """Minutes of a window at most: longer ones are the archive's."""
@@ -27,7 +27,7 @@ def watch_errors(
     workspace: str,
     pipelines: list[str] | None = None,
     minutes: int = 15,
-    error_threshold: int = 20,
+    error_threshold: Number = 20,
     notify: str | None = None,
     max_concurrency: int = 8,
     rules: AlertRules | None = None,
@@ -72,7 +72,7 @@ def watch_errors(
         patterns = ", ".join(dict.fromkeys(repr(pattern) for rule in watched.rules for pattern in rule.pipelines))
         raise InvalidInputError(f"No error count of `rules` is for any of the pipelines: {patterns} fit none.",
                                 "Correct the patterns in `rules`, or `pipelines`.", f"workspace {workspace!r}")
-    window = read_errors(credentials, workspace, chosen, minutes, max_concurrency, watched.levels)
+    window = read_errors(credentials, workspace, chosen, minutes, max_concurrency, watched.levels, archive.redaction)
     for failure in window.failures:
         get_run_logger().error("Not read whole: %s: %s", failure.pipeline, failure.problem)
     told = tell_alerts(archive, workspace, [], window.manifests, watched, notify, run_url(), window.samples)

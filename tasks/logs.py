@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -44,7 +45,7 @@ def fetch_logs(credentials: DeepsetCredentials, workspace: str, pipeline: str, s
     check_count(max_rows, "max_rows")
     with limited_client(credentials) as client:
         found = client.logs(workspace, pipeline, start, end, levels=levels, origins=origins, filter=filter)
-        rows = list(islice(found, max_rows + 1))
+        rows = list(islice(found, min(max_rows + 1, sys.maxsize)))
     if len(rows) > max_rows:
         raise TooManyRowsError(f"There are more than {max_rows} rows.",
                                "Give a shorter span or a higher `max_rows`, or use download_logs_csv or archive_day.",

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from prefect import task
 
-from ..api.errors import DeepsetError
+from ..api.errors import DeepsetError, InvalidInputError
+from ..api.parameters import check_texts
 from ..api.sources import LogSource
+from ..api.urls import check_name
 from ..archive import chain
 from ..archive.plan import archived_sources, days_due
 from ..blocks import LogArchive
@@ -34,11 +36,18 @@ def label(source: LogSource) -> str:
 
 def named_sources(workspace: str, pipelines: Sequence[str] | None,
                   indexes: Sequence[str] | None) -> Sequence[str | LogSource] | None:
-    """What is named, an index as a source; None where nothing is: then all that is archived is meant."""
-    if indexes is None:
-        return pipelines
-    named = [pipelines] if isinstance(pipelines, str) else pipelines or ()
-    return [*named, *(LogSource(workspace, name, "index") for name in indexes)]
+    """What is named, an index as a source; None where nothing is: then all that is archived is meant.
+
+    Raises:
+        InvalidInputError: what is neither a name nor a list of names, or an empty list.
+    """
+    named, listed = check_texts(pipelines, "pipelines"), check_texts(indexes, "indexes")
+    for name, value in (("pipelines", named), ("indexes", listed)):
+        if value is not None and not value:
+            raise InvalidInputError(f"`{name}` is empty.", "Name some, or leave it out.")
+    if listed is None:
+        return named
+    return [*(named or ()), *(LogSource(workspace, check_name(name, "index"), "index") for name in listed)]
 
 
 class Failure(NamedTuple):

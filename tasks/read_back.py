@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 from itertools import islice
 from typing import Any, Literal
 
 from prefect import task
 
-from ..api.errors import TooManyRowsError
-from ..api.parameters import check_count
+from ..api.errors import InvalidInputError, TooManyRowsError
+from ..api.parameters import check_count, check_texts
 from ..archive.read_back import as_arrow, as_models, as_pandas, check_as, read_rows
 from ..blocks import LogArchive
 from .logs import MAX_ROWS
@@ -42,8 +43,10 @@ def read_archived_logs(archive: LogArchive, workspace: str, start: date, end: da
     """
     check_count(max_rows, "max_rows")
     check_as(as_)
+    if levels is not None and not check_texts(levels, "levels"):
+        raise InvalidInputError("`levels` is empty.", "Name levels, or leave it out for all of them.")
     sources = named_sources(workspace, pipelines, indexes)
-    rows = list(islice(read_rows(archive.get_store(), workspace, start, end, sources, levels), max_rows + 1))
+    rows = list(islice(read_rows(archive.get_store(), workspace, start, end, sources, levels), min(max_rows + 1, sys.maxsize)))
     if len(rows) > max_rows:
         raise TooManyRowsError(f"There are more than {max_rows} archived rows.",
                                "Give fewer days, pipelines or levels, or a higher `max_rows`; or read the bucket with DuckDB.",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import get_args
 
 from prefect import task
 
+from ..api.errors import InvalidInputError
 from ..api.sources import Kind, LogSource
+from ..api.urls import check_name
 from ..archive import verify as core
 from ..archive.verdicts import ArchiveVerdict, DayVerdict
 from ..blocks import LogArchive
@@ -25,9 +28,13 @@ def verify_day(archive: LogArchive, workspace: str, pipeline: str, day: date, ki
         kind: ``index`` when `pipeline` names an index.
 
     Raises:
+        InvalidInputError: a name, a day or a kind that cannot be.
         ArchiveError: the store cannot be read.
     """
-    return core.verify_day(archive.get_store(), LogSource(workspace, pipeline, kind), day, archive.get_trust())
+    if kind not in get_args(Kind):
+        raise InvalidInputError(f"`kind` is {kind!r}.", "Give 'pipeline' or 'index'.")
+    source = LogSource(check_name(workspace, "workspace"), check_name(pipeline, kind), kind)
+    return core.verify_day(archive.get_store(), source, day, archive.get_trust())
 
 
 @task(task_run_name="verify-{workspace}", **RETRIED)

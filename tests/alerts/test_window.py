@@ -44,6 +44,35 @@ def test_a_watch_fires_once_does_not_flap_and_resolves_on_a_calm_window():
     assert seen == [[], [], ["FIRING"], [], [], [], [], ["OK"], [], ["FIRING"]]
 
 
+def test_an_alert_that_nobody_looked_at_for_long_is_told_anew_when_it_fires_again():
+    """The look at the last hour, started when a day crossed its threshold: nothing looks in between."""
+    hourly, store = WatchRules.of(RuleSet.from_threshold(20), 60), MemoryStore()
+    assert watch(store, window(1, 40, minutes=60), 1, hourly) == ["FIRING"]
+    assert watch(store, window(4, 40, minutes=60), 4, hourly) == []
+    assert watch(store, window(15 * 24, 40, minutes=60), 15 * 24, hourly) == ["FIRING"]
+    assert watch(store, window(15 * 24 + 1, 40, minutes=60), 15 * 24 + 1, hourly) == []
+    told = claim_transitions(Ledger(store, "default"), hourly, [window(30 * 24, 0, minutes=60)], now=clock(2, 30 * 24),
+                             check_age=False)
+    assert [(one.number, str(one.state), one.since) for one in told] == [(3, "OK", name_of(16))]
+
+
+@pytest.mark.parametrize(("minutes", "every"), [(15, 1), (15, 5), (15, 15), (15, 39), (60, 5), (60, 60), (60, 119), (1, 1)])
+def test_a_watch_that_goes_on_tells_errors_that_go_on_once_and_writes_little(minutes: int, every: int):
+    """For a day; its windows are full of errors, or only half full in between, or cannot be read whole."""
+    rules, store, seen = WatchRules.of(RuleSet.from_threshold(20), minutes), MemoryStore(), list[str]()
+    for number, minute in enumerate(range(0, 24 * 60, every)):
+        hour = 24 + minute / 60
+        seen += watch(store, window(hour, 25 if number % 3 == 0 else 15, minutes=minutes, whole=number % 5 != 0), hour, rules)
+    assert seen == ["FIRING"]
+    assert len(store.objects) <= 1 + 24 * 3
+
+
+def test_looks_by_a_clock_that_is_wrong_neither_hide_nor_repeat_an_alert():
+    store = MemoryStore()
+    assert watch(store, window(20, 20), 20) == ["FIRING"]  # by a clock that is half a day ahead
+    assert [watch(store, window(8 + number / 4, 20), 8 + number / 4) for number in range(3)] == [["FIRING"], [], []]
+
+
 def test_a_window_read_in_part_fires_and_does_not_resolve_and_is_no_alert_itself():
     store = MemoryStore()
     assert watch(store, window(7, 3, whole=False), 7) == []

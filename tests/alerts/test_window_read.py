@@ -13,6 +13,7 @@ from prefect_deepset.alerts.window_read import SECONDS, WindowRead, read_windows
 from prefect_deepset.api.client import DeepsetClient
 from prefect_deepset.api.rows import ERROR_LEVELS
 from prefect_deepset.api.times import SECOND, parse_instant
+from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.testing import Behaviour, FakeDeepset, Fault, Faults, row
 
 NOW = "2026-02-01T03:00:00Z"
@@ -116,6 +117,18 @@ def test_rows_that_fire_can_be_shown_redacted(platform: FakeDeepset) -> None:
     platform.add_pipeline("w", "p", [row(END - SECOND, level="error", message="No answer for jane.doe@example.com")])
     one = read(platform, "p")["p"]
     assert list(one.samples.values()) == ["No answer for [e-mail]"]
+
+
+def test_no_more_is_shown_of_a_row_than_the_archive_would_keep_of_it(platform: FakeDeepset) -> None:
+    """Kinds of exceptions too: they are kept with an alert."""
+    thrown = [{"type": "NoSuchCustomer4711", "value": "", "trace": []}]
+    platform.add_pipeline("w", "p", [row(END - SECOND, level="error", message="no rights for customer4711"),
+                                     row(END - 2 * SECOND, level="error", message="m", exceptions=thrown)])
+    one = read(platform, "p", redaction=RedactionPolicy(patterns=[r"(?i)customer\d+"]))["p"]
+    assert "no rights for [redacted]" in one.samples.values()
+    assert one.manifest
+    assert one.manifest.errors == 2
+    assert "4711" not in repr(one)
 
 
 @pytest.mark.parametrize("or_filter", ["honoured", "400"])

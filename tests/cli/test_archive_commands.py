@@ -11,7 +11,7 @@ from prefect_deepset.archive.store import S3Store
 from ..archive.built_archive import put_day
 from ..archive.log_rows import plain_rows
 from ..servers.ministack import S3Handle
-from .conftest import CHAT, WORKSPACE, Run, days_ago
+from .conftest import CHAT, DOCUMENTS, WORKSPACE, Run, days_ago
 
 
 def test_status_shows_a_calendar_with_rows_and_errors_and_marks_what_is_incomplete(run: Run, place: list[str]):
@@ -45,6 +45,24 @@ def test_status_says_when_nothing_was_archived_for_too_long(run: Run, s3: S3Hand
     ran = run("status", "--bucket", store.bucket, "--days", "4")
     assert ran.code == 1
     assert f"INCOMPLETE chat: Not archived since {day} 00:00 UTC" in ran.out
+
+
+@pytest.mark.parametrize("shown", ["1", "2", "14"])
+def test_an_archive_that_stopped_days_ago_is_not_fine_however_few_days_are_shown(run: Run, s3: S3Handle, shown: str):
+    store = s3.store()
+    put_day(store, CHAT, days_ago(6), [[plain_rows(3, days_ago(6))]])
+    ran = run("status", "--bucket", store.bucket, "--days", shown)
+    assert ran.code == 1
+    assert str(days_ago(5)) in ran.out
+
+
+def test_rows_of_an_archive_of_indexes_alone_are_asked_for_by_name(run: Run, s3: S3Handle):
+    store = s3.store()
+    put_day(store, DOCUMENTS, days_ago(2), [[plain_rows(3, days_ago(2))]])
+    ran = run("cat", str(days_ago(2)), "--bucket", store.bucket)
+    assert ran.code == 2
+    assert "Name one with --pipeline" in ran.err
+    assert run("cat", str(days_ago(2)), "--bucket", store.bucket, "--pipeline", "documents").code == 0
 
 
 def test_days_before_the_first_and_after_the_end_are_not_missed(run: Run, place: list[str]):

@@ -11,6 +11,7 @@ from prefect.events.filters import EventFilter, EventNameFilter
 from prefect_deepset.api.errors import AlertError, ArchiveError, AuthenticationError
 from prefect_deepset.api.sources import LogSource
 from prefect_deepset.archive.day import archive_day as core_archive_day
+from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.blocks import AlertRules, DeepsetCredentials, LogArchive
 from prefect_deepset.flows import archive_daily_logs, backfill_logs, fill_formats, verify_archive, watch_errors
 from prefect_deepset.tasks.archive import archive_day
@@ -127,6 +128,17 @@ def test_a_watch_whose_key_is_no_longer_taken_tells_what_waits(s3: S3Handle, dee
         with pytest.raises(AuthenticationError):
             watch_errors(expired, archive, "w", notify=notify)
     assert [subject.rpartition(",")[0] for subject in subjects(receiver)] == ["FIRING: w / bad"]
+
+
+def test_a_watch_tells_and_keeps_no_more_than_the_archive_may_hold(s3: S3Handle, deepset: FakeDeepset, archive: LogArchive,
+                                                                   credentials: DeepsetCredentials, notify: str,
+                                                                   receiver: Receiver):
+    deepset.add_pipeline("w", "bad", recent(25, "error", message="no rights for customer 4711"))
+    private = archive.model_copy(update={"redaction": RedactionPolicy(patterns=[r"customer \d+"])})
+    watch_errors(credentials, private, "w", notify=notify)
+    told = [receiver.received[0]["body"], *(s3.read(archive.bucket, key).decode() for key in s3.keys(archive.bucket))]
+    assert "no rights for [redacted]" in told[0]
+    assert not [text for text in told if "4711" in text]
 
 
 def archived_events(kind: str, archive: LogArchive) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.events.filters import EventFilter, EventNameFilter
+from prefect.exceptions import ParameterTypeError
 from prefect_deepset.api.errors import AlertError, ApiError, ArchiveError, InvalidInputError, TooManyRowsError
 from prefect_deepset.archive.errors import VerificationError
 from prefect_deepset.archive.redaction import RedactionPolicy
@@ -300,3 +301,34 @@ def test_an_index_that_does_not_exist_is_named_and_stops_nothing(deepset: FakeDe
     with pytest.raises(ArchiveError, match="index nowhere"):
         archive_daily_logs(credentials, archive, "w", day=YESTERDAY, indexes=["nowhere"])
     assert len(read_archived_logs(archive, "w", YESTERDAY, YESTERDAY, ["docs"])) == 120
+
+
+@pytest.mark.parametrize(("wrong", "said"), [
+    ({"pipelines": 5}, "`pipelines` is no list"), ({"indexes": []}, "`indexes` is empty"),
+    ({"levels": []}, "`levels` is empty"),
+    ({"indexes": [None]}, "`indexes` holds what is not text"), ({"indexes": "chat"}, "index 'chat'"),
+])
+def test_reading_back_names_the_parameter_that_is_wrong(archive: LogArchive, wrong: dict[str, Any], said: str):
+    with pytest.raises(InvalidInputError, match=said):
+        read_archived_logs.fn(archive, "w", YESTERDAY, YESTERDAY, **wrong)
+
+
+@pytest.mark.parametrize(("wrong", "said"), [({"pipeline": ""}, "pipeline's name"), ({"pipeline": None}, "pipeline's name"),
+                                             ({"kind": "foo"}, "`kind` is 'foo'")])
+def test_verifying_a_day_names_the_parameter_that_is_wrong(archive: LogArchive, wrong: dict[str, Any], said: str):
+    with pytest.raises(InvalidInputError, match=said):
+        verify_day.fn(**{"archive": archive, "workspace": "w", "pipeline": "chat", "day": YESTERDAY, **wrong})
+
+
+@pytest.mark.parametrize("day", [0, "0", True, 20260314, "2026-11-27T00:00:00+09:00"])
+def test_what_is_no_utc_day_is_not_made_one(credentials: DeepsetCredentials, archive: LogArchive, day: Any):
+    """1970, and the day before in UTC."""
+    with pytest.raises(ParameterTypeError, match=r"`day` is "):
+        archive_daily_logs(credentials, archive, "w", day=day)
+    with pytest.raises(ParameterTypeError, match=r"`start` is "):
+        backfill_logs(credentials, archive, "w", day, YESTERDAY)
+
+
+def test_a_threshold_of_true_is_not_one(credentials: DeepsetCredentials, archive: LogArchive):
+    with pytest.raises(ParameterTypeError, match="`error_threshold` is True"):
+        archive_daily_logs(credentials, archive, "w", error_threshold=True)

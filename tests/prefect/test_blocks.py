@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import pickle
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from prefect.blocks.core import Block
+from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from prefect_aws import AwsCredentials, MinIOCredentials
@@ -16,7 +19,7 @@ from prefect_deepset.api.errors import DeepsetError
 from prefect_deepset.archive.errors import BucketMissingError, StoreAccessError
 from prefect_deepset.archive.signing import Trust
 from prefect_deepset.blocks import DeepsetCredentials, LogArchive
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from ..servers.ministack import S3Handle
 from .conftest import make_archive, s3_credentials
@@ -129,6 +132,23 @@ def test_blocks_pickle(archive: LogArchive):
     copy = pickle.loads(pickle.dumps((archive, DeepsetCredentials(api_key=CANARY))))
     assert copy[0].bucket == archive.bucket
     assert copy[1].api_key.get_secret_value() == CANARY
+
+
+@pytest.mark.parametrize("kind", [str, SecretStr, lambda key: Secret(value=key)], ids=["text", "SecretStr", "Secret block"])
+def test_a_signing_key_is_the_same_however_it_came_and_never_empty(kind: Callable[[str], Any]):
+    """From a file or a form, with a line break at its end; signatures made in one way must hold in the other."""
+    archive = LogArchive(bucket="logs", signing_key=kind(f" {CANARY}\n"), older_signing_keys={"2025": f"{CANARY}-old\n"})
+    assert archive.get_options().signing_key == CANARY.encode()
+    assert archive.get_trust() == Trust((CANARY, f"{CANARY}-old"))
+    assert CANARY not in f"{archive.get_options()!r} {archive.get_trust()!r}"
+    with pytest.raises(ValidationError, match="signing_key is empty"):
+        LogArchive(bucket="logs", signing_key=kind(" \n"))
+
+
+@pytest.mark.parametrize("empty", ["", " ", SecretStr(" "), None])
+def test_an_older_key_that_is_empty_is_refused_by_its_name(empty: Any):
+    with pytest.raises(ValidationError, match="'2025' of older_signing_keys is empty"):
+        LogArchive(bucket="logs", signing_key=CANARY, older_signing_keys={"2025": empty})
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -12,10 +12,11 @@ from prefect.blocks.core import Block
 from prefect.client.schemas.actions import DeploymentScheduleUpdate, DeploymentUpdate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_aws import AwsCredentials, MinIOCredentials
+from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.blocks import DeepsetCredentials, LogArchive
 from prefect_deepset.cli.main import main
 from prefect_deepset.cli.setup_blocks import credentials_from, save_credentials
-from prefect_deepset.cli.setup_deployments import find_file
+from prefect_deepset.cli.setup_deployments import find_file, read_file
 
 from .live_server import LiveServer
 
@@ -63,7 +64,6 @@ def test_an_empty_server_is_set_up_and_again_without_doubling_or_undoing_anythin
     monkeypatch.setenv("DEEPSET_WORKSPACE", "production")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     with server.settings():
         assert main(["setup", "--bucket", "my-logs", "--prefix", "deepset"]) == 0
@@ -81,8 +81,7 @@ def test_an_empty_server_is_set_up_and_again_without_doubling_or_undoing_anythin
     change_in_ui(server)
     changed = everything(server)
     assert changed != before
-    for name in ("DEEPSET_API_KEY", "DEEPSET_WORKSPACE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-                 "AWS_DEFAULT_REGION"):
+    for name in ("DEEPSET_API_KEY", "DEEPSET_WORKSPACE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
     with server.settings():
         assert main(["setup"]) == 0
@@ -91,7 +90,7 @@ def test_an_empty_server_is_set_up_and_again_without_doubling_or_undoing_anythin
     assert "kept       deepset-credentials/default" in second.out
     assert everything(server) == changed
     for shown in (first, second):
-        assert not any(secret in shown.out + shown.err for secret in (KEY, SECRET, TOKEN))
+        assert not any(secret in shown.out + shown.err for secret in (KEY, SECRET))
 
 
 def change_in_ui(server: LiveServer) -> None:
@@ -117,6 +116,31 @@ def test_a_new_key_replaces_the_old_one_and_the_url_that_was_saved_stays(server:
     assert (block.api_key.get_secret_value(), block.base_url) == ("api_new", "https://api.us.deepset.ai")
 
 
+def test_temporary_keys_are_not_saved_and_what_to_do_instead_is_said(
+        server: LiveServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    (tmp_path / "prefect.yaml").write_text("deployments: []\n")
+    setup = ["setup", "--block", "short", "--bucket", "my-logs", "--file", str(tmp_path / "prefect.yaml")]
+    monkeypatch.setenv("DEEPSET_API_KEY", KEY)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
+    with server.settings():
+        assert main(setup) == 2
+        said = " ".join(capsys.readouterr().out.split())
+        assert "missing deepset-log-archive/short (AWS_SESSION_TOKEN marks temporary keys" in said
+        assert "Ready" not in said
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+        monkeypatch.delenv("AWS_SESSION_TOKEN")
+        assert main(setup) == 0
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE")
+        monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
+        assert main([*setup, "--prefix", "new"]) == 0  # what was saved before goes on working
+        archive = LogArchive.load("short")
+    assert "AWS_SESSION_TOKEN" in capsys.readouterr().out
+    assert (archive.prefix, archive.credentials.aws_access_key_id) == ("new", "AKIAEXAMPLE")
+    assert TOKEN not in str(everything(server))
+
+
 def test_what_is_not_in_the_environment_is_named_and_the_rest_is_set_up(server: LiveServer, capsys: pytest.CaptureFixture[str],
                                                                         tmp_path: Path):
     (tmp_path / "prefect.yaml").write_text("deployments: []\n")
@@ -131,6 +155,7 @@ def test_what_is_not_in_the_environment_is_named_and_the_rest_is_set_up(server: 
     (["--notify", "slack-webhook/nobody"], "no block 'slack-webhook/nobody'"),
     (["--bucket", "s3://logs"], "without s3://"),
     (["--file", "nowhere.yaml"], "no nowhere.yaml"),
+    (["--block", "Bad Name/x"], "--block is 'Bad Name/x'"),
 ])
 def test_what_cannot_be_is_said_in_one_line(server: LiveServer, arguments: list[str], said: str,
                                             capsys: pytest.CaptureFixture[str]):
@@ -158,6 +183,18 @@ def test_credentials_come_from_the_names_that_other_tools_read():
     profile, note = credentials_from({"AWS_PROFILE": "logs"}) or (None, "")
     assert isinstance(profile, AwsCredentials)
     assert (profile.profile_name, note) == ("logs", "credentials from AWS_PROFILE")
+
+
+def test_a_store_whose_address_is_no_url_is_refused():
+    with pytest.raises(InvalidInputError, match="AWS_ENDPOINT_URL is no URL"):
+        credentials_from({"AWS_ENDPOINT_URL": "not a url"})
+
+
+def test_deployments_that_are_only_text_are_refused(tmp_path: Path):
+    file = tmp_path / "prefect.yaml"
+    file.write_text("deployments: [abc]\n")
+    with pytest.raises(InvalidInputError, match="no mappings"):
+        read_file(file, "deployments")
 
 
 def test_the_deployments_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def test_fetch_logs_reads_several_levels_and_origins(deepset: FakeDeepset, crede
 def test_more_rows_than_the_cap_are_an_error_and_not_a_cut(deepset: FakeDeepset, credentials: DeepsetCredentials):
     deepset.add_pipeline("w", "chat", even_day(f"{YESTERDAY}T00:00:00Z", 250))
     assert len(reading(fetch_logs)(credentials, "w", "chat", START, END, max_rows=250)) == 250
+    assert len(reading(fetch_logs)(credentials, "w", "chat", START, END, max_rows=sys.maxsize)) == 250
     with pytest.raises(TooManyRowsError, match="249"):
         reading(fetch_logs)(credentials, "w", "chat", START, END, max_rows=249)
 
