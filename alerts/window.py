@@ -40,8 +40,8 @@ class ErrorWindow(BaseRule):
 
     @property
     def patience(self) -> float:
-        """What nobody looked at for several windows may have ended and begun again."""
-        return max(3 * self.minutes * 60.0, 3600.0)
+        """What nobody looked at for long may have ended and begun again. Six hours at least: some watch once an hour."""
+        return max(3 * self.minutes * 60.0, 6 * 3600.0)
 
     def measure(self, manifest: Manifest, history: Sequence[Manifest]) -> Measure:  # noqa: ARG002 - the signature all rules share
         """Counts the window's rows of the levels."""

@@ -27,7 +27,7 @@ from .errors import ArchiveError, ManifestError
 from .first_read import reading_since
 from .formats import require_formats
 from .gaps import holes_of, whole_since
-from .identity import identify
+from .identity import identify, neighbour
 from .leftovers import has_leftover
 from .manifest import Manifest, Source, TimeSpan
 from .objects import ObjectStore
@@ -128,7 +128,7 @@ def archive_day(
         decision = Decision("adopt", [])
     run = _Run(client, store, source, day, options, budget or Budget(max_concurrency), started_at, now, sleep, progress)
     newest = chain.newest_readable(store, source)  # of another day: an archive is one source's, not one day's
-    known = latest or newest or _neighbour(store, source)
+    known = latest or newest or neighbour(store, source)
     archived = known.manifest.source if known else None
     identity = identify(client, source, archived, run.is_known, run.budget, sleep)
     if decision.if_back and identity.gone and latest is not None:
@@ -148,22 +148,6 @@ def archive_day(
         if ended is None:
             raise
         return DayResult(ended.manifest, ended.key, committed=False)  # an index: that it is gone still shows when it is read
-
-
-def _neighbour(store: ObjectStore, source: LogSource) -> StoredManifest | None:
-    """A manifest of another source of the workspace, for one that is new: they belong to the same host."""
-    for other in chain.archived_sources(store, source.workspace):
-        if other == source:
-            continue
-        try:
-            found = chain.newest_readable(store, other)
-        except ManifestError as error:
-            if error.transient:
-                raise
-            continue  # said where that source is planned
-        if found is not None:
-            return found
-    return None
 
 
 class _Run:

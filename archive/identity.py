@@ -11,8 +11,11 @@ from ..api.budget import Budget
 from ..api.client import DeepsetClient
 from ..api.errors import NotFoundError, PermissionDeniedError, PipelineNotFoundError
 from ..api.sources import LogSource
-from .errors import ClockError, IdentityError
+from . import chain
+from .chain import StoredManifest
+from .errors import ClockError, IdentityError, ManifestError
 from .manifest import Source
+from .objects import ObjectStore
 
 MOST_CLOCK_SKEW = 300.0
 """Seconds this machine's clock may differ from the API's."""
@@ -104,3 +107,19 @@ def _check_same(source: LogSource, mine: Source, theirs: Source) -> None:
             "Give the block another prefix, or the credentials of the right platform.",
             str(source),
         )
+
+
+def neighbour(store: ObjectStore, source: LogSource) -> StoredManifest | None:
+    """A manifest of another source of the workspace, for one that is new: they belong to the same host."""
+    for other in chain.archived_sources(store, source.workspace):
+        if other == source:
+            continue
+        try:
+            found = chain.newest_readable(store, other)
+        except ManifestError as error:
+            if error.transient:
+                raise
+            continue  # said where that source is planned
+        if found is not None:
+            return found
+    return None
