@@ -23,7 +23,7 @@ from .chain import StoredManifest
 from .commit import Outcome, commit
 from .compression import Compression
 from .ended import ended_at, ended_before
-from .errors import ArchiveError, ManifestError
+from .errors import ArchiveError
 from .first_read import reading_since
 from .formats import require_formats
 from .gaps import holes_of, whole_since
