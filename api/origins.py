@@ -44,9 +44,6 @@ def _as_written(origins: Sequence[str]) -> list[str]:
 
 def _rows(span: Span, wanted: set[str], plain: str | None, queries: list[str | None], levels: LevelFilter | None,
           asking: Asking) -> Iterator[Row]:
-    if plain is not None and not _filters_first(span, asking, None):
-        raise IncompleteReadError("This server was not seen to apply filters before it cuts pages: `filter` would hide rows.",
-                                  "Leave `filter` out, and choose among the rows that come.", asking.where)
     if not queries or not _filters_first(span, asking, plain):
         queries = [plain]
     found = [level_rows(span, levels, asking, query) if levels else Stream(Walk(span, Learned(), query), asking).rows()
@@ -54,6 +51,9 @@ def _rows(span: Span, wanted: set[str], plain: str | None, queries: list[str | N
     for row in merged(found):
         if not wanted or row.origin.lower() in wanted:
             yield row
+    if plain is not None and not _filters_first(span, asking, None):
+        raise IncompleteReadError("This server was not seen to apply filters before it cuts pages: `filter` may hide rows.",
+                                  "Leave `filter` out, and choose among the rows that come.", asking.where)
 
 
 def _filters_first(span: Span, asking: Asking, raw: str | None) -> bool:

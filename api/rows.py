@@ -8,7 +8,7 @@ space changes nothing and makes every row one line.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -62,7 +62,7 @@ class _Exception(msgspec.Struct):
 
 
 class _Head(msgspec.Struct, gc=False):
-    log_id: Annotated[str, msgspec.Meta(min_length=1)]
+    log_id: str
     logged_at: str
     level: str
     origin: str
@@ -153,7 +153,7 @@ def _decode_row_slowly(raw: bytes) -> Row:
     except ValueError as error:
         raise ResponseError("A log row is no JSON object.") from error
     log_id, logged_at = fields.get("log_id"), fields.get("logged_at")
-    if not isinstance(log_id, str) or not log_id or not isinstance(logged_at, str):
+    if not isinstance(log_id, str) or not isinstance(logged_at, str):
         raise ResponseError("A log row has no `log_id` or no `logged_at`.")
     try:
         instant = parse_instant(logged_at)

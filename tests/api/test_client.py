@@ -230,9 +230,9 @@ def test_a_raw_filter_goes_with_the_others(platform: FakeDeepset, deepset: Deeps
     truth = [json.loads(row.raw) for row in platform.truth("support", NAME)]
     assert sorted(row.log_id for row in found) == sorted(
         row["log_id"] for row in truth if row["level"] == "error" and f"'{row['origin']}'" in raw)
-    looked, *asked = [request.params.get("filter", "") for request in platform.requests]
+    *asked, looked, _ = [request.params.get("filter", "") for request in platform.requests]
     assert looked == ""  # whether the server filters before it cuts a page
-    assert all("origin eq 'haystack'" in filter_ for filter_ in asked[1:])
+    assert all("origin eq 'haystack'" in filter_ for filter_ in asked)
     assert any("level eq 'Error'" in filter_ for filter_ in asked)
 
 

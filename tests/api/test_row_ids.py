@@ -16,7 +16,7 @@ def page(*rows: dict[str, object], indent: int | None = None) -> bytes:
     return json.dumps({"data": rows, "has_more": False, "total": len(rows)}, indent=indent).encode()
 
 
-@pytest.mark.parametrize("log_id", ["", None, 7])
+@pytest.mark.parametrize("log_id", [None, 7])
 @pytest.mark.parametrize("more", [{}, {"message": "\ud800"}], ids=["plain", "lone surrogate"])
 def test_a_row_without_an_id_is_refused(log_id: object, more: dict[str, object]) -> None:
     raw = json.dumps({**row(AT, "a"), "log_id": log_id, **more}).encode()
