@@ -172,7 +172,7 @@ def notify(receiver: Receiver, prefect_server: None) -> str:
     return "custom-webhook/on-call"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def on_call() -> Iterator[Receiver]:
     """Where the automations' messages arrive."""
     receiver = Receiver()
@@ -180,9 +180,12 @@ def on_call() -> Iterator[Receiver]:
     receiver.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory, empty_prefect: Path, s3: S3Handle,
          on_call: Receiver) -> Iterator[LiveArchive]:
-    """A server that was started as a user does, with everything deployed and a worker: for tests of what happens by itself."""
+    """A server that was started as a user does, with everything deployed and a worker: for tests of what happens by itself.
+
+    One for each file: what one archives would start what another waits for.
+    """
     with live_archive(tmp_path_factory.mktemp("live"), empty_prefect, s3, on_call.url, make_archive) as running:
         yield running
