@@ -268,10 +268,11 @@ class _Desk:
 
     def _note_look(self) -> None:
         """Leaves a trace, now and then, that an alert that goes on is looked at: without one it would be told anew."""
-        patience, standing = self.rule.patience, next(self.ledger.backwards(self.series), None)
-        if patience is None or standing is None or standing.state is not State.FIRING:
+        if (patience := self.rule.patience) is None:
             return
-        if self.now - self.ledger.last_look(self.series, self.now) > patience / 3:
+        standing = next(self.ledger.backwards(self.series), None)
+        unseen_for = self.now - self.ledger.last_look(self.series, self.now)
+        if standing and standing.state is State.FIRING and unseen_for > patience / 3:
             self.ledger.mark_seen(standing, self.now)
 
     def _is_told_elsewhere(self, day: str) -> bool:

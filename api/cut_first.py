@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from .filters import both, level_filter, origin_filter
+from .filters import both, comparison
 from .load import MAX_LIMIT
 from .rows import Page
 from .steps import Request
@@ -38,13 +38,13 @@ def cuts_first(ask: Callable[[Request], Page | None], after: int, base: str | No
     page = next(filter(None, (ask(Request(after, limit, base)) for limit in _LIMITS)), None)
     if page is None:
         return None
-    for name, condition in (("level", level_filter), ("origin", origin_filter)):
+    for name in ("level", "origin"):
         values = [str(getattr(row, name)) for row in page.rows]
         below = Counter(value for value in values if value and value.casefold() != values[0].casefold())
         if not below:
             continue
         rarest = min(below, key=lambda value: below[value])
-        query = Request(after, 1, both(base, condition(rarest)))
+        query = Request(after, 1, both(base, comparison(name, rarest)))
         for _ in range(_TRIES):
             found = ask(query)
             if found is None:

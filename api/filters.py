@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Literal
 
 from .errors import InvalidInputError
 from .times import SECOND, format_instant
+
+Field = Literal["level", "origin"]
 
 _OR = re.compile(r"(?i)\bor\b")
 _QUOTED = re.compile(r"'(?:[^']|'')*'")
@@ -23,9 +26,14 @@ def quote(text: str) -> str:
     return "'" + _encodable(text).replace("'", "''") + "'"
 
 
+def comparison(field: Field, value: str, operator: Literal["eq", "ne"] = "eq") -> str:
+    """``level eq 'error'``, or with ``ne`` for all but the value."""
+    return f"{field} {operator} {quote(value)}"
+
+
 def level_filter(level: str) -> str:
     """``level eq 'error'``."""
-    return f"level eq {quote(level)}"
+    return comparison("level", level)
 
 
 def any_level(levels: Iterable[str]) -> str:
@@ -35,7 +43,7 @@ def any_level(levels: Iterable[str]) -> str:
 
 def origin_filter(origin: str) -> str:
     """``origin eq 'haystack'``."""
-    return f"origin eq {quote(origin)}"
+    return comparison("origin", origin)
 
 
 def origin_and(origin: str | None, raw: str | None) -> str | None:

@@ -13,17 +13,15 @@ all but the known values shows nothing new.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from .errors import BadRequestError, UnprocessableError
-from .filters import both, quote
+from .filters import Field, both, comparison
 from .learned import Learned
 from .rows import Row
 from .times import Span
 from .walk import Key, Walk
-
-Field = Literal["level", "origin"]
 
 
 class TieRead(NamedTuple):
@@ -80,7 +78,7 @@ def _split(tie: Span, base: str | None, field: Field, learned: Learned, run: Run
     rows: list[Row] = []
     complete = proven = True
     for value in sorted(values - {""}):
-        condition = both(base, _test(field, "eq", value))
+        condition = both(base, comparison(field, value))
         part = _read(tie, condition, field, value, learned, run)
         if part is None:
             complete = False
@@ -90,23 +88,23 @@ def _split(tie: Span, base: str | None, field: Field, learned: Learned, run: Run
             finer = _refine(tie, condition, field, part, learned, run)
             rows += finer.rows.values()
             complete, proven = complete and finer.complete, proven and finer.proven
-    return _Split({(row.logged_at, row.log_id): row for row in rows}, complete, proven, values)
+    return _Split(_by_key(rows), complete, proven, values)
 
 
 def _refine(tie: Span, condition: str, field: Field, stalled: _Part, learned: Learned, run: Run) -> _Split:
     """Splits the rows of one value by the other field."""
     other: Field = "origin" if field == "level" else "level"
     values = set(learned.origins if other == "origin" else learned.levels)
-    parts = [_read(tie, both(condition, _test(other, "eq", value)), other, value, learned, run)
+    parts = [_read(tie, both(condition, comparison(other, value)), other, value, learned, run)
              for value in sorted(values - {""})]
     known = [part for part in parts if part is not None]
-    rows = {(row.logged_at, row.log_id): row for part in known for row in part.rows}
+    rows = _by_key(row for part in known for row in part.rows)
     complete = len(known) == len(parts) and all(part.whole for part in known)
     proven = complete and _adds_up(stalled.total, [part.total for part in known], len(rows))
     if complete and not proven and "" not in values:  # whether a test for inequality shows rows without a value is unknown
         rest = _read_rest(tie, condition, other, values, list(rows.values()), learned, run)
         proven = rest is not None
-        rows.update({(row.logged_at, row.log_id): row for row in rest or ()})
+        rows |= _by_key(rest or ())
     return _Split(rows, complete, proven, values)
 
 
@@ -122,30 +120,32 @@ def _read_rest(tie: Span, condition: str, field: Field, values: set[str], rows: 
     if not counts:
         return None
     rarest = min(counts, key=lambda value: counts[value])
-    for value in sorted(values - {rarest}):
-        condition = both(condition, _test(field, "ne", value))
-    walk = Walk(tie, learned, filter=condition, enter=tie.end)
-    try:
-        found, whole = run(walk)
-    except (BadRequestError, UnprocessableError):
-        return None
     excluded = values - {rarest}
-    shown = {(row.logged_at, row.log_id) for row in found}
-    wanted = {(row.logged_at, row.log_id) for row in rows if getattr(row, field) == rarest}
-    return found if whole and wanted <= shown and not any(getattr(row, field) in excluded for row in found) else None
+    for value in sorted(excluded):
+        condition = both(condition, comparison(field, value, "ne"))
+    rest = _run(tie, condition, learned, run)
+    if rest is None or not rest.whole or any(getattr(row, field) in excluded for row in rest.rows):
+        return None
+    wanted = _by_key(row for row in rows if getattr(row, field) == rarest)
+    return rest.rows if wanted.keys() <= _by_key(rest.rows).keys() else None
 
 
 def _read(tie: Span, condition: str, field: Field, value: str, learned: Learned, run: Run) -> _Part | None:
     """The rows of one value; None where the server refuses or ignores the filter."""
+    part = _run(tie, condition, learned, run)
+    ignored = part is not None and any(getattr(row, field).lower() != value.lower() for row in part.rows)
+    return None if ignored else part
+
+
+def _run(tie: Span, condition: str, learned: Learned, run: Run) -> _Part | None:
+    """What a filter shows; None where the server refuses it."""
     walk = Walk(tie, learned, filter=condition, enter=tie.end)
     try:
         rows, whole = run(walk)
     except (BadRequestError, UnprocessableError):
         return None
-    if any(getattr(row, field).lower() != value.lower() for row in rows):
-        return None
     return _Part(rows, whole, walk.totals.first)
 
 
-def _test(field: Field, operator: Literal["eq", "ne"], value: str) -> str:
-    return f"{field} {operator} {quote(value)}"
+def _by_key(rows: Iterable[Row]) -> dict[Key, Row]:
+    return {(row.logged_at, row.log_id): row for row in rows}

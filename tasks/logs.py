@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from prefect import task
 
@@ -21,6 +23,7 @@ from .global_limit import limited_client
 from .retries import RETRIED
 
 MAX_ROWS = 100_000
+_Row = TypeVar("_Row")
 
 
 @task(task_run_name="fetch-logs-{workspace}-{pipeline}", **RETRIED)
@@ -45,7 +48,7 @@ def fetch_logs(credentials: DeepsetCredentials, workspace: str, pipeline: str, s
     check_count(max_rows, "max_rows")
     with limited_client(credentials) as client:
         found = client.logs(workspace, pipeline, start, end, levels=levels, origins=origins, filter=filter)
-        rows = list(islice(found, min(max_rows + 1, sys.maxsize)))
+        rows = up_to_one_more(found, max_rows)
     if len(rows) > max_rows:
         raise TooManyRowsError(f"There are more than {max_rows} rows.",
                                "Give a shorter span or a higher `max_rows`, or use download_logs_csv or archive_day.",
@@ -79,6 +82,11 @@ def download_logs_csv(credentials: DeepsetCredentials, workspace: str, pipeline:
     """
     with limited_client(credentials) as client:
         return download_csv(client, LogSource(workspace, pipeline), _span(start, end), path)
+
+
+def up_to_one_more(rows: Iterable[_Row], count: int) -> list[_Row]:
+    """The first rows, and one more than `count` where there are more, so that it shows."""
+    return list(islice(rows, min(count + 1, sys.maxsize)))
 
 
 def _span(start: datetime, end: datetime) -> Span:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import date
-from itertools import islice
 from typing import Any, Literal
 
 from prefect import task
@@ -13,7 +11,7 @@ from ..api.errors import InvalidInputError, TooManyRowsError
 from ..api.parameters import check_count, check_texts
 from ..archive.read_back import as_arrow, as_models, as_pandas, check_as, read_rows
 from ..blocks import LogArchive
-from .logs import MAX_ROWS
+from .logs import MAX_ROWS, up_to_one_more
 from .plan import named_sources
 from .retries import RETRIED
 
@@ -46,7 +44,7 @@ def read_archived_logs(archive: LogArchive, workspace: str, start: date, end: da
     if levels is not None and not check_texts(levels, "levels"):
         raise InvalidInputError("`levels` is empty.", "Name levels, or leave it out for all of them.")
     sources = named_sources(workspace, pipelines, indexes)
-    rows = list(islice(read_rows(archive.get_store(), workspace, start, end, sources, levels), min(max_rows + 1, sys.maxsize)))
+    rows = up_to_one_more(read_rows(archive.get_store(), workspace, start, end, sources, levels), max_rows)
     if len(rows) > max_rows:
         raise TooManyRowsError(f"There are more than {max_rows} archived rows.",
                                "Give fewer days, pipelines or levels, or a higher `max_rows`; or read the bucket with DuckDB.",
