@@ -10,7 +10,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 from .servers.ministack import S3Handle, start_ministack
-from .servers.prefect_database import empty_database
+from .servers.prefect_server import empty_database
 from .servers.s3_proxy import S3Proxy
 from .servers.swift import find_swift, start_swift
 

@@ -17,6 +17,8 @@ from typing import Any, Self
 import httpx
 from prefect_deepset.testing.s3_server import free_port
 
+from ..servers.prefect_server import SETTINGS
+
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 240.0
 STOP_SECONDS = 20.0
@@ -56,18 +58,9 @@ class PrefectStage:
         shutil.copy(database, folder / "home")
         self.url = f"http://127.0.0.1:{free_port()}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_", "DEEPSET_"))}
-        self._environment = inherited | environment | {
+        self._environment = inherited | environment | SETTINGS | {
             "PREFECT_HOME": str(folder / "home"),
             "PREFECT_API_URL": f"{self.url}/api",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-            # No run but those that a test starts, also when its clock says that one is due.
-            "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
-            "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.1",
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
-            # A busy machine is slow, not broken.
-            "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
-            "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
         }
         self._running: list[subprocess.Popen[bytes]] = []
         self.api = httpx.Client(base_url=f"{self.url}/api", timeout=90, trust_env=False)

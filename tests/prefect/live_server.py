@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,9 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterNam
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect_deepset.alerts.events import Event
+from prefect_deepset.testing.s3_server import free_port
+
+from ..servers.prefect_server import SETTINGS
 
 Found = TypeVar("Found")
 PATIENCE = 300.0
@@ -30,9 +32,7 @@ class LiveServer:
     """A running server on a free port, in `folder`, which begins with a copy of `database`."""
 
     def __init__(self, folder: Path, database: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}/api"
         self.folder = folder
         shutil.copy(database, folder)
@@ -46,22 +46,13 @@ class LiveServer:
         """For processes that are to use this server."""
         inherited = {name: value for name, value in os.environ.items()
                      if not name.startswith(("PREFECT_API", "PREFECT_SERVER_DATABASE", "PREFECT_PROFILES"))}
-        return inherited | {
+        return inherited | SETTINGS | {
             "PREFECT_API_URL": self.url,
             "PREFECT_HOME": str(self.folder),
             "PREFECT_DEEPSET_SPOOL": str(self.folder / "spool"),
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-            # The server's and the worker's own patience, which is minutes otherwise: tests do not wait for it.
-            "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.1",
-            "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
-            # Tests start what is to run, and a run that waits for a busy machine is not late: less to lock the database for.
-            "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+            "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",  # a minute otherwise
+            # A run that waits for a busy machine is not late: less to lock the database for.
             "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
-            # A busy machine is slow, not broken.
-            "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
-            "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
         }
 
     def start_worker(self, pool: str) -> None:

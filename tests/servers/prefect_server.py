@@ -1,4 +1,4 @@
-"""The database of a new Prefect server, made once: its migrations take longer than all else that a server does to start."""
+"""What the tests' Prefect servers begin with: settings, and a database made once, as its migrations take the longest."""
 
 from __future__ import annotations
 
@@ -10,6 +10,20 @@ import sys
 from pathlib import Path
 
 import prefect
+
+SETTINGS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    # No run but those that a test starts, also when its clock says that one is due.
+    "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+    # The server's and the worker's own patience, which is minutes otherwise: tests do not wait for it.
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.1",
+    "PREFECT_WORKER_QUERY_SECONDS": "1",
+    # A busy machine is slow, not broken.
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+    "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
+}
+"""Environment variables for a server and its worker."""
 
 NAME = "prefect.db"
 """As a server expects it in its `PREFECT_HOME`."""
@@ -31,7 +45,7 @@ def _migrate(home: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment = kept | {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    environment = kept | SETTINGS | {"PREFECT_HOME": str(home)}
     command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout
