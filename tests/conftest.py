@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from .servers.ministack import S3Handle, start_ministack
 from .servers.prefect_server import empty_database
 from .servers.s3_proxy import S3Proxy
 from .servers.swift import find_swift, start_swift
+
+# How long an example takes says something about the machine, not about the code: only `timeout` ends a test.
+settings.register_profile("project", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("project")
 
 OUTSIDE_OF_MAKE_TEST = ("slow", "browser", "dask", "swift")
 PREFECT_PLACES = ("tests/prefect/", "tests/browser/", "tests/test_docs.py", "tests/test_readme.py")

@@ -286,7 +286,7 @@ def test_two_million_rows_are_made_and_served_without_being_kept_as_bytes():
 INSTANTS = st.integers(0, 6).map(lambda n: 1_769_860_800 * 10**9 + n * 400_000)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(INSTANTS, max_size=30),
     st.none() | INSTANTS,
@@ -337,7 +337,7 @@ LEVELS, ORIGINS = st.sampled_from(["a", "b", "it's"]), st.sampled_from(["a", "b"
 ROWS = st.lists(st.tuples(INSTANTS, LEVELS, ORIGINS, st.booleans()), max_size=20)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ROWS, FILTERS, st.booleans())
 def test_a_filter_selects_what_the_same_words_select_in_python(rows, filter_text, all_appeared):
     table = RowTable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -232,3 +235,12 @@ assert not {{"pyarrow", "pandas", "pytest", "duckdb"}} & set(sys.modules)
     for name in PROJECT["project"].get("scripts", {}):
         command = [str(tmp_path / "venv" / "bin" / name), "--help"]
         assert name in subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_global_random_may_move_while_an_example_is_drawn():
+    """In a strategy here; in the suite, in threads of Prefect's."""
+    @given(st.builds(random.random))
+    def drawn(number: float) -> None:
+        assert 0 <= number < 1
+
+    drawn()

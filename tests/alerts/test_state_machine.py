@@ -200,5 +200,4 @@ class Alerts(RuleBasedStateMachine):
 
 
 TestAlerts = Alerts.TestCase
-TestAlerts.settings = settings(max_examples=150, stateful_step_count=30, deadline=None,
-                               suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+TestAlerts.settings = settings(max_examples=150, stateful_step_count=30, suppress_health_check=[HealthCheck.filter_too_much])

@@ -256,7 +256,7 @@ _BEHAVIOURS = st.builds(
     no_logs=st.sampled_from(["404", "empty", "404_always"]), retention_answer=st.sampled_from(["empty", "400", "shown"]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(behaviour=_BEHAVIOURS, seed=st.integers(0, 9), bad=st.sets(st.integers(1, 60), max_size=20))
 def test_whatever_the_answers_and_failures_a_probe_ends_within_sixty_requests(
         platform: FakeDeepset, behaviour: Behaviour, seed: int, bad: set[int]):

@@ -81,7 +81,7 @@ def test_without_totals_a_day_is_shared_by_how_dense_it_is() -> None:
     assert found.tally.requests <= 100 + 3 * 16
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     bunches=st.lists(st.tuples(st.integers(0, 86_000), st.integers(1, 400), st.integers(1, 500)), max_size=8),
     workers=st.integers(1, 16),

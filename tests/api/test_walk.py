@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_deepset.api.budget import Budget
 from prefect_deepset.api.errors import CursorError, NoLogsError
@@ -285,7 +285,7 @@ def test_short_pages_are_not_taken_for_the_end():
     assert_whole(SimulatedServer(even(1500), short_rate=0.5, seed=3))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(
     data=st.data(),
     inclusive=st.booleans(),

@@ -188,7 +188,7 @@ def test_a_part_whose_rows_are_archived_already_is_foreign(bench: Bench):
 _seconds = st.sets(st.tuples(st.integers(0, 86_399), st.sampled_from("abc")), max_size=25)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(reads=st.lists(st.tuples(_seconds, _seconds, st.booleans()), min_size=1, max_size=4))
 def test_any_series_of_reads_commits_and_crashes_archives_each_row_once(s3: S3Handle, tmp_path_factory, reads):
     bench = Bench(s3, tmp_path_factory.mktemp("bench"))

@@ -150,7 +150,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {"a.gz": gzip.compress, "a.zst": 
 
 
 @pytest.mark.parametrize("key", PACKERS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(members=st.lists(st.binary(max_size=400), min_size=1, max_size=4), size=st.integers(1, 300))
 def test_joined_members_are_one_stream_however_they_arrive(key: str, members: list[bytes], size: int):
     body = b"".join(map(PACKERS[key], members))
@@ -186,7 +186,6 @@ def test_lines_end_at_line_feeds_only(body: bytes, size: int):
     assert lines == (body.split(b"\n") if body and not body.endswith(b"\n") else body.split(b"\n")[:-1])
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 50), max_size=8), max_size=5))
 def test_parts_are_merged_in_order_and_opened_when_their_time_comes(parts: list[list[int]]):
     opened: list[int] = []

@@ -30,8 +30,7 @@ from .log_rows import ODD_ROWS, plain_rows
 FILES = {"csv": "part-00001.csv.gz", "parquet": "part-00001.parquet"}
 INSTANT = "2026-03-14T10:33:04.157182Z"
 
-odd = settings(max_examples=60, deadline=None,
-               suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+odd = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def row_of(**fields: Any) -> Row:

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_deepset.api.rows import Row, decode_row
 from prefect_deepset.archive.errors import RedactionError
@@ -29,7 +29,7 @@ def masked(pattern: str, message: str) -> str:
     return json.loads(RedactionPolicy(patterns=[pattern]).apply(body(message=message)))["message"]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(max_examples=60)
 @given(ODD_ROWS)
 def test_a_policy_that_meets_nothing_leaves_the_bytes(row: Row):
     policy = RedactionPolicy(drop_fields=["not there"], hash_fields=["nor this"], patterns=["never-in-a-row!"], salt=SALT)
@@ -37,7 +37,7 @@ def test_a_policy_that_meets_nothing_leaves_the_bytes(row: Row):
     assert policy.redact(row) is row
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(max_examples=60)
 @given(ODD_ROWS, st.text(max_size=3), st.text(max_size=3))
 def test_only_what_must_be_rewritten_is(row: Row, before: str, after: str):
     fields = json.loads(row.raw.decode("utf-8", "surrogatepass"))
@@ -78,7 +78,7 @@ FRAGMENTS = st.sampled_from(["ann@example.org", "api_key=", "Bearer ", "abcdefgh
                              "token"])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(FRAGMENTS, max_size=8).map("".join), st.booleans())
 def test_looking_for_signs_first_changes_nothing(message: str, ascii_only: bool):
     raw = json.dumps({"message": message}, ensure_ascii=ascii_only).encode()

@@ -115,7 +115,7 @@ def test_a_spool_of_another_key_platform_bucket_or_day_is_never_looked_at(filled
     assert not any("keyhash" in str(path) for path in filled.rglob("*"))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), kind=st.sampled_from(["flip", "cut", "insert"]),
        name=st.sampled_from(["index", "rows.bin"]))
 def test_whatever_is_damaged_is_not_believed_and_the_rest_is(tmp_path_factory, place, kind, name):

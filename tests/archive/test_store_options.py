@@ -264,7 +264,7 @@ KEYS = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=
 
 
 @given(keys=st.sets(KEYS, min_size=1, max_size=4))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_key_that_is_written_is_listed_and_read_as_it_was(s3: S3Handle, keys: set[str]):
     store = s3.store()
     for key in keys:
