@@ -113,14 +113,17 @@ def latest_days(store: ObjectStore, source: LogSource, n: int) -> list[StoredMan
     return [stored for stored in found if stored is not None]
 
 
-def newest_readable(store: ObjectStore, source: LogSource) -> StoredManifest | None:
+def newest_readable(store: ObjectStore, source: LogSource, before: date = date.max) -> StoredManifest | None:
     """The newest manifest of the newest day whose manifests can be read, or None when there is no day.
+
+    Args:
+        before: only of days before this one.
 
     Raises:
         ManifestError: of many days, none can be read.
     """
     problem: ManifestError | None = None
-    for day in list_days(store, source)[:-_LOOK_BACK - 1:-1]:
+    for day in [day for day in list_days(store, source) if day < before][:-_LOOK_BACK - 1:-1]:
         try:
             if (stored := latest(store, source, day)) is not None:
                 return stored

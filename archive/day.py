@@ -37,6 +37,7 @@ from .spans import subtract_spans
 from .spool import Spool, SpoolKey
 from .spool_folder import default_root
 from .spool_index import Purpose
+from .succession import began_by
 
 
 class ArchiveOptions(NamedTuple):
@@ -65,8 +66,6 @@ class DayResult(NamedTuple):
     """Whether this call wrote it."""
     foreign: tuple[str, ...] = ()
     """Keys of parts in the day's folder that are not this archive's."""
-    replaced: bool = False
-    """Whether this call read another pipeline of the name than was archived last. What that one wrote since is lost."""
 
 
 class Progress(NamedTuple):
@@ -138,12 +137,11 @@ def archive_day(
         return DayResult(ended.manifest, ended.key, committed=False)
     if identity.gone:
         run.gone_at = started_at
-    ids = (archived.pipeline_id, identity.source.pipeline_id) if archived and (latest or newest) else (None, None)
-    run.made_again = None not in ids and ids[0] != ids[1]
     run.had_ended = ended is not None
+    if ended is None and not identity.gone:
+        run.began_by = began_by(store, latest.manifest if latest else None, identity.source, day, started_at, run.shows)
     try:
-        result = run.read_and_commit(latest, decision, identity.source, spool_root or default_root(), commit_partial)
-        return result._replace(replaced=run.made_again and not run.had_ended)
+        return run.read_and_commit(latest, decision, identity.source, spool_root or default_root(), commit_partial)
     except PipelineNotFoundError:
         if ended is None:
             raise
@@ -179,8 +177,8 @@ class _Run:
         self.progress = progress
         self.gone_at: float | None = None
         """When the pipeline was found to exist no longer."""
-        self.made_again = False
-        """Whether the archive knows another pipeline under this name."""
+        self.began_by: int | None = None
+        """By when the pipeline was there, where the archive knows another one of its name that may have written before."""
         self.had_ended = False
         """Whether the archive knows that there was nothing of this name any more before the day."""
 
@@ -204,7 +202,7 @@ class _Run:
             prove()  # or hours of reading show that nothing can be kept
         revision, started_at = (latest.manifest.revision if latest else 0) + 1, self.started_at
         policy = self.options.redaction
-        purpose = Purpose(revision, self.options.compression, policy.keyed_sha256 if policy else None)
+        purpose = Purpose(revision, self.options.compression, policy.keyed_sha256 if policy else None, identity.pipeline_id)
         day_over = self.span.end / SECOND + SETTLE_LAG
         not_before = day_over if started_at >= day_over else started_at - SETTLE_LAG
         if decision.due_since is not None:
@@ -278,7 +276,7 @@ class _Run:
 
     def _oldest_shown(self, spool: Spool, latest: Manifest | None) -> int | None:
         """The oldest row that was shown while the day could not be read whole: it denies ends that are claimed above it."""
-        if self.made_again:
+        if self.began_by is not None:
             return None
         shown = [found.counts.first for found in spool.slices if found.counts.first is not None]
         if latest is not None and latest.status == "open" and latest.first is not None:
@@ -300,9 +298,21 @@ class _Run:
             raise read.unread[0].error
         yield from read.strays
 
+    def shows(self, span: Span, instant: int) -> bool:
+        """Whether a row of exactly this instant, in the span, is shown now."""
+        try:
+            return any(row.logged_at == instant for row in self._ask_for([span]))
+        except DeepsetError:
+            return False
+
+    def _replaced_until(self, spool: Spool, read: SpansRead) -> int:
+        """Until when another pipeline of the name may have written: the first row shows that this one was there."""
+        first = [found.counts.first for found in spool.ordered if found.counts.first is not None]
+        return min([self.began_by or 0, *first, *(row.logged_at for row in read.leftovers)])
+
     def _seen(self, spool: Spool, *, adopts: bool) -> list[Span]:
         """Where every row that the platform showed is known, or can be asked for."""
-        if self.made_again:
+        if self.began_by is not None:
             return []  # rows of the pipeline before are shown no more, and that says nothing against them
         if adopts and self.gone_at is None:
             return [Span(max(self.span.start, shown_since(self.now())), self.span.end)]
@@ -360,6 +370,7 @@ class _Run:
             now=self.now(),
             asked_until=int(self.started_at) * SECOND,
             gone=self.gone_at is not None,
+            replaced_until=self._replaced_until(spool, read),
             began=lambda: reading_since(self.store, self.source, self.day),
         )
         ties = [hole.span for hole in holes if hole.reason == "unresolved-tie"]

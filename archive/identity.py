@@ -75,6 +75,8 @@ def identify(
             gone = source.name not in {found.name for found in ask(lambda: client.pipelines(source.workspace))}
             if gone and not known_here():
                 raise  # a wrong name, not a pipeline that ended
+            if archived is not None and archived.pipeline == source.name:
+                pipeline_id = archived.pipeline_id  # it is that one whose end is told
     mine = Source(
         host=client.host,
         workspace=source.workspace,

@@ -59,8 +59,8 @@ class Gap(TimeSpan):
     """A stretch that was not read, and why.
 
     Reasons: ``before-first-run`` (no fault), ``retention`` (no longer shown), ``not-over`` (the day was not over),
-    ``pipeline-gone``, ``unresolved-tie``, ``gateway-timeout``, ``time-budget``, ``cursor``, ``unreadable``, ``refused``,
-    ``error``.
+    ``pipeline-gone``, ``pipeline-replaced`` (by another of its name), ``unresolved-tie``, ``gateway-timeout``, ``time-budget``,
+    ``cursor``, ``unreadable``, ``refused``, ``error``.
     """
 
     reason: str

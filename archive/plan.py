@@ -18,6 +18,7 @@ from .leftovers import days_with_parts, has_leftover
 from .manifest import Manifest
 from .objects import ObjectStore
 from .spans import join_spans
+from .succession import REPLACED
 
 SETTLE_LAG = 1800.0
 """Seconds after its time until which a row may still become visible."""
@@ -87,7 +88,7 @@ def _gone_but_shown(latest: Manifest, now: float) -> list[Span]:
 
 def to_mend(latest: Manifest, day: Span) -> list[Span]:
     """What an open day lacks: its gaps, and what was read before rows of it had surely become visible."""
-    holes = [gap_span(gap.start, gap.end) for gap in latest.gaps if gap.reason != "before-first-run"]
+    holes = [gap_span(gap.start, gap.end) for gap in latest.gaps if gap.reason not in {"before-first-run", REPLACED}]
     settled_until = (parse_instant(latest.read_at) - int(SETTLE_LAG) * SECOND) // SECOND * SECOND
     early = Span(max(day.start, settled_until), day.end)
     return join_spans([*holes, early])

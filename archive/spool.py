@@ -183,7 +183,7 @@ class Spool:
         self._written = sum(found.length for found in self.slices)
         self.started_at = header.started_at
         self.resumed = True
-        return header.purpose == self._purpose and header.started_at >= not_before
+        return self._purpose.goes_on(header.purpose) and header.started_at >= not_before
 
     def _forget(self) -> None:
         for path in (self.folder / "index", self.folder / "rows.bin", *self.folder.glob("part-*")):

@@ -19,11 +19,18 @@ class Purpose(msgspec.Struct, frozen=True):
     compression: str
     redaction: str | None
     """`RedactionPolicy.keyed_sha256`: hashes made with another salt are other values."""
+    pipeline_id: str | None = None
+    """Of the pipeline that is read. One made again under its name proves nothing about the time before it; None is any."""
     format: int = 2
 
     def shares_rows_with(self, other: Purpose) -> bool:
         """Whether the rows of one are rows for the other, though they may prove nothing there."""
         return (self.compression, self.redaction, self.format) == (other.compression, other.redaction, other.format)
+
+    def goes_on(self, earlier: Purpose) -> bool:
+        """Whether what was read for the earlier one proves as much for this one."""
+        ids = (self.pipeline_id, earlier.pipeline_id)
+        return msgspec.structs.replace(earlier, pipeline_id=self.pipeline_id) == self and (None in ids or ids[0] == ids[1])
 
 
 class Header(msgspec.Struct, tag="header"):

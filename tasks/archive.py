@@ -52,10 +52,6 @@ def archive_day(credentials: DeepsetCredentials, archive: LogArchive, workspace:
                                   commit_partial=is_last_attempt(), progress=progress)
     progress.done()
     manifest = result.manifest
-    if result.replaced:
-        logger.warning("%s was deleted and made again: it is another pipeline than the one that was archived last. What that "
-                       "one wrote after it was last read is not in %s, unless its logs are still shown; no gap says so.",
-                       pipeline, day)
     if result.committed:
         logger.info("Archived %s %s: revision %d, %s, %d rows, %d errors, %d requests.", pipeline, day, manifest.revision,
                     manifest.status, manifest.rows, manifest.errors, manifest.requests)

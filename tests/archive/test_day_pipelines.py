@@ -118,10 +118,10 @@ def test_a_pipeline_found_gone_while_the_day_goes_on_is_closed_when_it_is_over(r
 
 def test_a_pipeline_that_was_gone_for_a_moment_is_read_as_soon_as_it_is_back(runs: Runs):
     run_all(runs, "2026-03-14T06:45:00Z")
-    runs.server.remove_pipeline("support", "chat")
+    runs.server.rename_pipeline("support", "chat", "parked")
     assert runs.at("2026-03-15T00:45:00Z").status == "gap"
     assert runs.cost("2026-03-15T06:45:00Z")[1:] == (0, 0)
-    runs.server.add_pipeline("support", "chat", even_day("2026-03-14T00:00:00Z", 48))
+    runs.server.rename_pipeline("support", "parked", "chat")
     assert run_all(runs, "2026-03-15T07:45:00Z")[14] == "sealed"
     runs.assert_whole()
     assert not runs.manifests()[-1].ended
@@ -154,16 +154,6 @@ def test_a_pipeline_made_again_under_its_name_goes_on_with_another_id(runs: Runs
     manifest = runs.manifests(date(2026, 3, 16))[-1]
     assert (manifest.ended, manifest.rows) == (False, 50)
     assert manifest.source.pipeline_id != runs.manifests(DAY)[0].source.pipeline_id
-
-
-def test_that_another_pipeline_of_the_name_is_read_is_said_until_it_is_the_archives(runs: Runs):
-    run_all(runs, "2026-03-14T06:45:00Z")
-    runs.server.remove_pipeline("support", "chat")
-    runs.server.add_pipeline("support", "chat", even_day("2026-03-14T15:00:00Z", 9))
-    runs.clock.set("2026-03-15T00:45:00Z")
-    assert runs.archive().replaced
-    runs.clock.set("2026-03-15T06:45:00Z")
-    assert not runs.archive().replaced
 
 
 def test_a_pipeline_deleted_in_the_middle_of_a_read_loses_nothing_that_was_read(runs: Runs):

@@ -1,0 +1,127 @@
+"""Pipelines that are deleted and made again under their name: what the one before wrote and nobody read is named."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from prefect_deepset.api.errors import DeepsetError
+from prefect_deepset.testing import Fault, row
+
+from .day_runs import DAY, SOURCE, Runs
+from .test_day_lives import gaps, run_all, runs, verified
+
+__all__ = ["runs"]
+
+NEXT = DAY + timedelta(days=1)
+
+
+def make_again(runs: Runs, start: str) -> None:
+    """Another pipeline of the name, whose first row is of `start`."""
+    runs.server.remove_pipeline("support", "chat")
+    runs.server.add_pipeline("support", "chat", [row(start)])
+
+
+def gap(start: str, end: str) -> tuple[str, str, str]:
+    return (start, end, "pipeline-replaced")
+
+
+def test_what_the_one_before_wrote_until_the_first_row_of_the_new_one_is_a_gap_that_stays(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    make_again(runs, "2026-03-14T15:00:00Z")
+    manifest = runs.at("2026-03-15T00:45:00Z")
+    assert (manifest.status, manifest.rows, gaps(manifest)) == ("gap", 1, [gap("14T00:00:00", "14T15:00:00")])
+    assert runs.cost("2026-03-15T06:45:00Z")[1:] == (0, 0)
+    assert gaps(runs.at("2026-03-15T07:00:00Z", reread=True)) == [gap("14T00:00:00", "14T15:00:00")]
+    assert runs.at("2026-03-16T00:45:00Z", NEXT).status == "sealed"
+    assert verified(runs)[14] == "gap"
+
+
+def test_days_that_were_read_whole_before_have_none(runs: Runs):
+    runs.at("2026-03-15T01:00:00Z")
+    make_again(runs, "2026-03-15T03:00:00Z")
+    assert runs.at("2026-03-15T06:45:00Z").status == "settled"
+    assert gaps(runs.at("2026-03-16T00:45:00Z", NEXT)) == [gap("15T00:00:00", "15T03:00:00")]
+
+
+def test_there_is_none_where_logs_are_kept_by_name(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    pipeline = runs.server._thing("support", "chat", "pipeline")  # the fake has no public way to change an id alone
+    pipeline.thing_id = "another"
+    assert runs.at("2026-03-15T00:45:00Z").status == "sealed"
+    assert runs.assert_whole().source.pipeline_id == "another"
+    pipeline.thing_id = "a third"
+    assert runs.at("2026-03-15T06:45:00Z").status == "settled"
+    assert runs.at("2026-03-16T00:45:00Z", NEXT).status == "sealed"
+    runs.assert_whole(NEXT)
+
+
+def test_a_pipeline_that_writes_nothing_was_there_when_it_was_first_found(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    make_again(runs, "2026-03-16T09:00:00Z")
+    assert gaps(runs.at("2026-03-15T00:45:00Z")) == [gap("14T00:00:00", "15T00:00:00")]
+    assert gaps(runs.at("2026-03-16T00:45:00Z", NEXT)) == [gap("15T00:00:00", "15T00:45:00")]
+    assert runs.at("2026-03-17T00:45:00Z", date(2026, 3, 16)).status == "sealed"
+
+
+def test_one_found_to_be_gone_wrote_nothing_after(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.remove_pipeline("support", "chat")
+    runs.at("2026-03-15T00:45:00Z")
+    runs.server.add_pipeline("support", "chat", [row("2026-03-15T12:00:00Z")])
+    assert gaps(runs.at("2026-03-16T00:45:00Z", NEXT)) == [gap("15T00:00:00", "15T00:45:00")]
+
+
+def test_what_a_deleted_one_took_with_it_is_not_mended_by_another_of_its_name(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.remove_pipeline("support", "chat")
+    assert gaps(runs.at("2026-03-15T00:45:00Z")) == [("14T00:00:00", "15T00:00:00", "pipeline-gone")]
+    runs.server.add_pipeline("support", "chat", [row("2026-03-15T03:00:00Z")])
+    manifest = runs.at("2026-03-15T06:45:00Z")
+    assert (manifest.status, manifest.ended, gaps(manifest)) == ("gap", False, [gap("14T00:00:00", "15T00:00:00")])
+    assert runs.cost("2026-03-15T12:45:00Z")[1:] == (0, 0)
+
+
+def test_in_the_middle_of_a_day_what_was_read_of_the_one_before_is_no_gap(runs: Runs):
+    assert runs.at("2026-03-14T06:45:00Z").status == "open"
+    make_again(runs, "2026-03-14T15:00:00Z")
+    manifest = runs.at("2026-03-15T00:45:00Z")
+    assert (manifest.status, gaps(manifest)) == ("gap", [gap("14T06:15:00", "14T15:00:00")])
+    assert manifest.rows == len(set(runs.archived())) > 100
+
+
+def test_what_could_not_be_read_at_first_is_mended_up_to_the_new_ones_first_row_only(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    make_again(runs, "2026-03-14T15:00:00Z")
+    rows = [row(f"2026-03-14T{15 + n // 60}:{n % 60:02}:30Z") for n in range(400)]
+    runs.server.add_rows("support", "chat", rows)
+    broken = Fault(500, b"{}")
+    runs.server.on_request = lambda r: broken if r.route == "logs" and r.params["after"] < "2026-03-14T18" else None
+    manifest = runs.at("2026-03-15T00:45:00Z", max_concurrency=1)
+    assert manifest.status == "open"
+    assert "error" in {reason for *_, reason in gaps(manifest)}
+    runs.server.on_request = None
+    manifest = runs.at("2026-03-15T01:45:00Z")
+    assert (manifest.status, manifest.rows, gaps(manifest)) == ("gap", 401, [gap("14T00:00:00", "14T15:00:00")])
+
+
+def test_a_stretch_after_the_new_ones_first_row_is_mended_like_any_other(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    make_again(runs, "2026-03-14T15:00:00Z")
+    assert runs.at("2026-03-14T16:45:00Z").status == "open"
+    manifest = runs.at("2026-03-15T00:45:00Z")
+    assert gaps(manifest) == [gap("14T00:00:00", "14T15:00:00")]
+
+
+def test_what_a_killed_run_read_of_the_one_before_is_kept_and_proves_nothing_for_the_new_one(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.reset()
+    runs.server.on_request = lambda request: Fault.gateway_timeout() if request.logs_number > 3 else None
+    with pytest.raises(DeepsetError):
+        runs.at("2026-03-15T00:45:00Z", max_concurrency=1, commit_partial=False)
+    runs.server.on_request = None
+    make_again(runs, "2026-03-14T15:00:00Z")
+    manifest = runs.at("2026-03-15T01:45:00Z")
+    assert gaps(manifest) == [gap("14T00:00:00", "14T15:00:00")]
+    assert manifest.rows == len(set(runs.archived())) > 1
+    assert runs.source == SOURCE
