@@ -36,7 +36,8 @@ def part(first: float, last: float) -> Span:
 
 
 def holes(covered: list[Span], latest: Manifest | None = None, **changes) -> list[Hole]:
-    values = {"ties": [], "unread": [], "now": NEXT_MORNING, "gone": False, "began": lambda: 0.0, **changes}
+    values = {"ties": [], "unread": [], "now": NEXT_MORNING, "gone": False, "replaced_until": 0, "began": lambda: 0.0}
+    values |= changes
     values.setdefault("asked_until", int(values["now"]) * SECOND)
     return holes_of(DAY_SPAN, covered, latest=latest, **values)
 
@@ -94,6 +95,19 @@ def test_a_tie_is_a_hole_of_whole_seconds_even_where_everything_was_read():
     assert found == [Hole(Span(instant - SECOND // 2, instant + SECOND // 2), "unresolved-tie")]
 
 
+def test_where_another_pipeline_of_the_name_may_have_written_is_a_hole_that_no_read_closes():
+    until = part(5, 5).start - SECOND // 2
+    found = holes([DAY_SPAN], replaced_until=until)
+    assert found == [Hole(part(0, 5), "pipeline-replaced")]
+    assert not found[0].mendable(NEXT_MORNING)
+    assert holes([DAY_SPAN], manifest("gap", [(part(0, 5), "pipeline-replaced")])) == found
+    assert holes([part(0, 2)], manifest("gap", [(part(0, 4), "pipeline-gone")]), replaced_until=until, gone=True) == [
+        Hole(part(0, 4), "pipeline-replaced")]
+    unread = [Unread(part(3, 4), GatewayTimeoutError("x"))]
+    assert holes([part(0, 3), part(4, 24)], replaced_until=until, unread=unread) == [
+        Hole(part(0, 3), "pipeline-replaced"), Hole(part(3, 4), "gateway-timeout"), Hole(part(4, 5), "pipeline-replaced")]
+
+
 def test_a_gap_is_written_as_times():
     gap = gap_of(Hole(part(1, 2), "cursor"))
     assert (gap.start, gap.end, gap.reason) == ("2026-03-14T01:00:00Z", "2026-03-14T02:00:00Z", "cursor")
@@ -104,15 +118,16 @@ spans = st.lists(st.tuples(instants, instants).map(lambda pair: Span(*sorted(pai
 
 
 @given(covered=spans, ties=spans, unread=spans, known=spans, gone=st.booleans(), began=st.none() | st.floats(0.1, 80),
-       status=st.sampled_from([None, "open", "sealed", "gap"]), hours=st.floats(0.1, 80))
+       replaced_until=st.just(0) | instants, status=st.sampled_from([None, "open", "sealed", "gap"]), hours=st.floats(0.1, 80))
 def test_holes_are_disjoint_ordered_whole_seconds_and_all_that_was_not_proven(
-    covered, ties, unread, known, gone, began, status, hours
+    covered, ties, unread, known, gone, began, replaced_until, status, hours
 ):
     now = DAY_SPAN.start / SECOND + hours * 3600
     known = join_spans(Span(span.start // SECOND * SECOND, span.end // SECOND * SECOND) for span in known)
     before = manifest(status, [(span, "gateway-timeout") for span in known]) if status else None
     found = holes(covered, before, ties=ties, unread=[Unread(span, GatewayTimeoutError("x")) for span in unread], now=now,
-                  gone=gone, began=lambda: None if began is None else DAY_SPAN.start / SECOND + began * 3600)
+                  gone=gone, replaced_until=replaced_until,
+                  began=lambda: None if began is None else DAY_SPAN.start / SECOND + began * 3600)
     for hole in found:
         assert DAY_SPAN.start <= hole.span.start < hole.span.end <= DAY_SPAN.end
         assert hole.span.start % SECOND == hole.span.end % SECOND == 0
@@ -121,6 +136,8 @@ def test_holes_are_disjoint_ordered_whole_seconds_and_all_that_was_not_proven(
     for one, other in pairwise(found):
         assert one.span.end <= other.span.start
         assert one.span.end < other.span.start or one.reason != other.reason
+    replaced = Span(DAY_SPAN.start, max(DAY_SPAN.start, replaced_until))
+    covered = subtract_spans(covered, [replaced])
     missing = subtract_spans([DAY_SPAN] if before is None else known, covered)
     assert subtract_spans(missing, [hole.span for hole in found]) == []
     proven = subtract_spans(covered, [Span(tie.start - SECOND, tie.end + SECOND) for tie in ties])
