@@ -44,12 +44,13 @@ def create_block(screen: Screen, slug: str, height: int = 800) -> Page:
 
 
 def send(page: Page, button: str, path: str) -> None:
-    """Presses the button; once more when Prefect's database was busy (503), which its UI leaves to whoever sits before it."""
-    for _ in range(3):
+    """Presses the button; again while Prefect's database is busy (503), which its UI leaves to whoever sits before it."""
+    for _ in range(30):
         with page.expect_response(lambda answer: answer.request.method == "POST" and answer.url.endswith(path)) as sent:
             page.get_by_role("button", name=button).click()
         if sent.value.status != 503:
             return
+        page.wait_for_timeout(1000)
 
 
 def save_block(page: Page) -> None:
