@@ -69,8 +69,21 @@ def read_file(path: Path, list_name: str) -> dict[str, Any]:
 
 
 def pools_of(document: Mapping[str, Any]) -> list[str]:
-    """The names of the work pools that the deployments name."""
-    return list(dict.fromkeys(entry["work_pool"]["name"] for entry in document["deployments"]))
+    """The names of the work pools that the deployments name.
+
+    Raises:
+        InvalidInputError: a deployment lacks what setting it up needs.
+    """
+    pools: list[str] = []
+    for number, entry in enumerate(document["deployments"], 1):
+        pool = entry.get("work_pool")
+        named = {"name": entry.get("name"), "entrypoint": entry.get("entrypoint"),
+                 "work_pool.name": pool.get("name") if isinstance(pool, dict) else None}
+        if lacking := [field for field, value in named.items() if not isinstance(value, str) or not value]:
+            raise InvalidInputError(f"Deployment {number} of the file ({named['name'] or 'without a name'}) has no "
+                                    f"{' and no '.join(lacking)}.", "Add it.")
+        pools.append(pool["name"])
+    return list(dict.fromkeys(pools))
 
 
 def ensure_pool(client: SyncPrefectClient, name: str, kind: str) -> bool:
@@ -120,7 +133,7 @@ def fit(document: Mapping[str, Any], wishes: Wishes, existing: Mapping[str, Depl
     """The document with what was asked for in it. A parameter that a deployment of the file does not name is not added."""
     entries: list[dict[str, Any]] = []
     for entry in document["deployments"]:
-        parameters = {**entry.get("parameters", {})}
+        parameters = {**(entry.get("parameters") or {})}
         fitted = {**entry, "parameters": parameters}
         there = existing.get(entry["name"])
         if there is not None:

@@ -23,7 +23,7 @@ def archive_daily_logs(
     error_threshold: Number | None = 100,
     notify: str | None = None,
     reread: bool = False,
-    max_concurrency: int = 16,
+    max_concurrency: Number = 16,
     rules: AlertRules | None = None,
     indexes: list[str] | None = None,
 ) -> list[Manifest]:

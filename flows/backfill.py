@@ -32,7 +32,7 @@ def backfill_logs(
     newest_first: bool = False,
     error_threshold: Number | None = None,
     notify: str | None = None,
-    max_concurrency: int = 16,
+    max_concurrency: Number = 16,
     indexes: list[str] | None = None,
     rules: AlertRules | None = None,
 ) -> list[Manifest]:

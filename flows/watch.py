@@ -29,7 +29,7 @@ def watch_errors(
     minutes: int = 15,
     error_threshold: Number = 20,
     notify: str | None = None,
-    max_concurrency: int = 8,
+    max_concurrency: Number = 8,
     rules: AlertRules | None = None,
 ) -> dict[str, int]:
     """Alerts when a pipeline logs many errors in the last minutes; returns the errors of each pipeline.

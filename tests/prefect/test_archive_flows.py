@@ -329,6 +329,7 @@ def test_what_is_no_utc_day_is_not_made_one(credentials: DeepsetCredentials, arc
         backfill_logs(credentials, archive, "w", day, YESTERDAY)
 
 
-def test_a_threshold_of_true_is_not_one(credentials: DeepsetCredentials, archive: LogArchive):
-    with pytest.raises(ParameterTypeError, match="`error_threshold` is True"):
-        archive_daily_logs(credentials, archive, "w", error_threshold=True)
+@pytest.mark.parametrize("name", ["error_threshold", "max_concurrency"])
+def test_a_number_of_true_is_not_one(credentials: DeepsetCredentials, archive: LogArchive, name: str):
+    with pytest.raises(ParameterTypeError, match=f"`{name}` is True"):
+        archive_daily_logs(credentials, archive, "w", **{name: True})

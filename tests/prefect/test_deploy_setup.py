@@ -16,7 +16,7 @@ from prefect_deepset.api.errors import InvalidInputError
 from prefect_deepset.blocks import DeepsetCredentials, LogArchive
 from prefect_deepset.cli.main import main
 from prefect_deepset.cli.setup_blocks import credentials_from, save_credentials
-from prefect_deepset.cli.setup_deployments import find_file, read_file
+from prefect_deepset.cli.setup_deployments import find_file, pools_of, read_file
 
 from .live_server import LiveServer
 
@@ -195,6 +195,16 @@ def test_deployments_that_are_only_text_are_refused(tmp_path: Path):
     file.write_text("deployments: [abc]\n")
     with pytest.raises(InvalidInputError, match="no mappings"):
         read_file(file, "deployments")
+
+
+@pytest.mark.parametrize(("changes", "said"), [
+    ({"work_pool": None}, r"Deployment 2 of the file \(b\) has no work_pool.name\."),
+    ({"name": None, "entrypoint": 7}, r"\(without a name\) has no name and no entrypoint\.")])
+def test_a_deployment_that_lacks_something_is_refused_and_it_is_named(changes: dict[str, Any], said: str):
+    entries = [{"name": name, "entrypoint": "m:f", "work_pool": {"name": "pool"}} for name in "ab"]
+    assert pools_of({"deployments": entries}) == ["pool"]
+    with pytest.raises(InvalidInputError, match=said):
+        pools_of({"deployments": [entries[0], entries[1] | changes]})
 
 
 def test_the_deployments_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
