@@ -327,7 +327,7 @@ class Walk:
     def tie(self) -> Span:
         """When stalled: the stretch that only splits can read, down to twice the overlap below the anchor."""
         overlap = max(self._place.tried | {self.learned.overlap})
-        return Span(self.position - 2 * overlap, ceil_to(self.position + overlap, MICROSECOND))
+        return Span((self.position - overlap) // SECOND * SECOND - overlap, ceil_to(self.position + overlap, MICROSECOND))
 
     def known_in(self, stretch: Span) -> set[Key]:
         """The rows of a stretch that were seen by the plain walk."""
@@ -353,7 +353,7 @@ class Walk:
             return
         self._held.turn_page(rows)
         # A server that compares by the second is entered at full seconds.
-        self._enter = (tie.start + overlap) // SECOND * SECOND if overlap >= SECOND else tie.start + overlap
+        self._enter = tie.start + overlap
         self._anchor = min((row for row in rows if tie.start <= row.logged_at < self._enter), key=_time, default=None)
         self.proven = min(self.proven, self._enter)
         self._place = Place(self.learned.overlap)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..api.errors import DeepsetError
 from ..api.sources import LogSource
@@ -13,16 +13,15 @@ from .assemble import Assembled
 from .chain import StoredManifest
 from .copies import missing_copies
 from .counts import Counts
-from .gaps import Hole, gap_of
+from .gaps import gap_of
+from .holes import Hole
 from .keys import manifest_key
 from .manifest import File, Manifest, Previous, Source, Status, Tie, TimeSpan, Total, sha256_hex
 from .objects import ObjectStore
+from .options import ArchiveOptions
 from .plan import SECOND_READ_AFTER, SETTLE_LAG
 from .signing import sign
 from .spool_index import Doubt
-
-if TYPE_CHECKING:
-    from .day import ArchiveOptions
 
 
 class Outcome(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from ..api.client import DeepsetClient
 from ..api.errors import DeepsetError, InvalidInputError, PipelineNotFoundError, ResponseError
 from ..api.learned import Learned, shown_since
 from ..api.parallel import SpansRead
-from ..api.rows import Page, Row
+from ..api.rows import Page
 from ..api.sources import LogSource
 from ..api.times import SECOND, Span, day_span, format_instant, parse_instant, to_day
 from ..api.walk import Request
@@ -21,39 +21,24 @@ from . import chain
 from .assemble import Assembler
 from .chain import StoredManifest
 from .commit import Outcome, commit
-from .compression import Compression
 from .ended import ended_at, ended_before
 from .errors import ArchiveError
 from .first_read import reading_since
 from .formats import require_formats
-from .gaps import holes_of, whole_since
+from .gaps import holes_of
+from .holes import Hole, whole_since
 from .identity import identify, neighbour
 from .leftovers import has_leftover
 from .manifest import Manifest, Source, TimeSpan
 from .objects import ObjectStore
-from .plan import SECOND_READ_AFTER, SETTLE_LAG, TIME_LIMIT, Decision, by_urgency, decide, time_text
-from .redaction import RedactionPolicy
+from .options import ArchiveOptions
+from .plan import SECOND_READ_AFTER, SETTLE_LAG, Decision, by_urgency, decide, time_text
+from .shown import Shown
 from .spans import subtract_spans
 from .spool import Spool, SpoolKey
 from .spool_folder import default_root
 from .spool_index import Purpose
-from .succession import began_by
-
-
-class ArchiveOptions(NamedTuple):
-    """How a day is written."""
-
-    compression: Compression = "gzip"
-    formats: tuple[str, ...] = ("jsonl",)
-    tool_version: str = ""
-    redaction: RedactionPolicy | None = None
-    signing_key: bytes | None = None
-    time_limit: float | None = TIME_LIMIT
-
-    def __repr__(self) -> str:
-        # A key must not show, not even where a log prints what a call was given.
-        shown = self._replace(signing_key=b"**********" if self.signing_key else None)._asdict()
-        return f"ArchiveOptions({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+from .succession import Newcomer, newcomer
 
 
 class DayResult(NamedTuple):
@@ -135,11 +120,12 @@ def archive_day(
     ended = newest if latest is None and newest is not None and ended_before(newest.manifest, day) else None
     if identity.gone and ended is not None:
         return DayResult(ended.manifest, ended.key, committed=False)
-    if identity.gone:
-        run.gone_at = started_at
+    run.gone_at = started_at if identity.gone else None
     run.had_ended = ended is not None
-    if ended is None and not identity.gone:
-        run.began_by = began_by(store, latest.manifest if latest else None, identity.source, day, started_at, run.shows)
+    if identity.gone:
+        run.last_known = known.manifest if known and (latest or newest) else None
+    elif ended is None:
+        run.newcomer = newcomer(store, latest.manifest if latest else None, newest, identity.source, day, started_at, run.shown)
     try:
         return run.read_and_commit(latest, decision, identity.source, spool_root or default_root(), commit_partial)
     except PipelineNotFoundError:
@@ -175,10 +161,16 @@ class _Run:
         self.now = now
         self.sleep = sleep
         self.progress = progress
+        self.shown = Shown(self._fetch, budget, now, sleep, options.time_limit)
         self.gone_at: float | None = None
         """When the pipeline was found to exist no longer."""
-        self.began_by: int | None = None
-        """By when the pipeline was there, where the archive knows another one of its name that may have written before."""
+        self.newcomer: Newcomer | None = None
+        """The pipeline, where the archive knows another one of its name that may have written before."""
+        self.last_known: Manifest | None = None
+        """What the archive says of a pipeline that exists no longer."""
+        self.asked: list[Span] = []
+        self.came = 0
+        """Where this read asked for rows, and how many it got."""
         self.had_ended = False
         """Whether the archive knows that there was nothing of this name any more before the day."""
 
@@ -235,7 +227,7 @@ class _Run:
                 and not subtract_spans(decision.spans, spool.read) and shown_since(self.started_at) <= decision.spans[0].start)
 
     def _read(self, spool: Spool, decision: Decision, latest: Manifest | None) -> SpansRead:
-        wanted = by_urgency(subtract_spans(decision.spans, spool.read), self.now())
+        self.asked = wanted = by_urgency(subtract_spans(decision.spans, spool.read), self.now())
         read = SpansRead(
             self._fetch,
             wanted,
@@ -257,6 +249,7 @@ class _Run:
                     noted += 1
                 spool.add(increment)
                 rows += len(increment.rows)
+                self.came += len(increment.rows)
                 covered += increment.hi - increment.lo
                 if self.progress is not None:
                     self.progress(Progress(rows, read.tally.requests, read.tally.retries, covered / total))
@@ -276,7 +269,7 @@ class _Run:
 
     def _oldest_shown(self, spool: Spool, latest: Manifest | None) -> int | None:
         """The oldest row that was shown while the day could not be read whole: it denies ends that are claimed above it."""
-        if self.began_by is not None:
+        if self.newcomer is not None:
             return None
         shown = [found.counts.first for found in spool.slices if found.counts.first is not None]
         if latest is not None and latest.status == "open" and latest.first is not None:
@@ -289,30 +282,23 @@ class _Run:
             raise ResponseError("The page holds far more rows than asked for.", "", str(self.source))
         return page
 
-    def _ask_for(self, spans: list[Span]) -> Iterator[Row]:
-        """The rows of some stretches, as they are shown now."""
-        read = SpansRead(self._fetch, spans, self.budget, now=self.now, sleep=self.sleep, time_limit=self.options.time_limit)
-        for increment in read:
-            yield from increment.rows
-        if read.unread:
-            raise read.unread[0].error
-        yield from read.strays
-
-    def shows(self, span: Span, instant: int) -> bool:
-        """Whether a row of exactly this instant, in the span, is shown now."""
-        try:
-            return any(row.logged_at == instant for row in self._ask_for([span]))
-        except DeepsetError:
-            return False
-
-    def _replaced_until(self, spool: Spool, read: SpansRead) -> int:
-        """Until when another pipeline of the name may have written: the first row shows that this one was there."""
+    def _replaced(self, spool: Spool, read: SpansRead) -> Hole | None:
+        """Where another pipeline of the name may have written."""
         first = [found.counts.first for found in spool.ordered if found.counts.first is not None]
-        return min([self.began_by or 0, *first, *(row.logged_at for row in read.leftovers)])
+        first += [row.logged_at for row in read.leftovers]
+        return self.newcomer.hole(self.span, first) if self.newcomer else None
+
+    def _covered(self, spool: Spool) -> list[Span]:
+        """Where every row is known. That nothing is shown of a pipeline that is gone says nothing of what it wrote, unless its
+        logs are seen to be kept."""
+        known = self.last_known
+        if self.gone_at is None or self.came or (known and known.last and self.shown.has(parse_instant(known.last))):
+            return spool.covered
+        return subtract_spans(spool.covered, self.asked)
 
     def _seen(self, spool: Spool, *, adopts: bool) -> list[Span]:
         """Where every row that the platform showed is known, or can be asked for."""
-        if self.began_by is not None:
+        if self.newcomer is not None:
             return []  # rows of the pipeline before are shown no more, and that says nothing against them
         if adopts and self.gone_at is None:
             return [Span(max(self.span.start, shown_since(self.now())), self.span.end)]
@@ -331,7 +317,7 @@ class _Run:
         adopts: bool,
     ) -> DayResult:
         compression, policy = self.options.compression, self.options.redaction
-        assembler = Assembler(self.store, self.source, self.day, spool, compression, ask=self._ask_for, redaction=policy,
+        assembler = Assembler(self.store, self.source, self.day, spool, compression, ask=self.shown.rows, redaction=policy,
                               seen=self._seen(spool, adopts=adopts))
         decided_on = latest.manifest.revision if latest else 0
         for _ in range(20):
@@ -356,7 +342,7 @@ class _Run:
         error: DeepsetError | None,
     ) -> Outcome:
         doubtful = [doubt.span for doubt in spool.doubts]
-        read_at, covered = time_text(spool.started_at), spool.covered
+        read_at, covered = time_text(spool.started_at), self._covered(spool)
         if latest is not None and parse_instant(latest.manifest.read_at) > parse_instant(read_at):
             # Upon a later read's revision, this one speaks only for what had surely become visible when it began.
             read_at = latest.manifest.read_at
@@ -370,7 +356,7 @@ class _Run:
             now=self.now(),
             asked_until=int(self.started_at) * SECOND,
             gone=self.gone_at is not None,
-            replaced_until=self._replaced_until(spool, read),
+            replaced=self._replaced(spool, read),
             began=lambda: reading_since(self.store, self.source, self.day),
         )
         ties = [hole.span for hole in holes if hole.reason == "unresolved-tie"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
 
 from ..api.errors import (
     BadRequestError,
@@ -17,15 +16,14 @@ from ..api.errors import (
     ResponseError,
     TimeBudgetError,
 )
-from ..api.learned import shown_since
 from ..api.parallel import Unread
 from ..api.times import SECOND, Span, format_instant
 from ..api.walk import ceil_to
 from .first_read import lost_before
+from .holes import REPLACED, Hole, whole_since
 from .manifest import Gap, Manifest
 from .plan import gap_span, to_mend
 from .spans import join_spans, subtract_spans
-from .succession import REPLACED
 
 _REASONS: list[tuple[type[DeepsetError], str]] = [
     (GatewayTimeoutError, "gateway-timeout"),
@@ -39,22 +37,6 @@ _REASONS: list[tuple[type[DeepsetError], str]] = [
 ]
 
 
-class Hole(NamedTuple):
-    """A stretch that is not known to be whole."""
-
-    span: Span
-    reason: str
-
-    def mendable(self, now: float) -> bool:
-        """Whether a later run may still read it."""
-        return self.reason not in {"before-first-run", "pipeline-gone", REPLACED} and self.span.end > whole_since(now)
-
-
-def whole_since(now: float) -> int:
-    """The first whole second that is surely shown at `now` (seconds since 1970); holes begin and end on whole seconds."""
-    return ceil_to(shown_since(now), SECOND)
-
-
 def holes_of(
     day: Span,
     covered: list[Span],
@@ -65,7 +47,7 @@ def holes_of(
     now: float,
     asked_until: int,
     gone: bool,
-    replaced_until: int,
+    replaced: Hole | None,
     began: Callable[[], float | None],
 ) -> list[Hole]:
     """The holes in the day after a read, oldest first, disjoint.
@@ -82,27 +64,28 @@ def holes_of(
         now: seconds since 1970.
         asked_until: the whole second in which the run began: what came later of a day that is not over, nobody asked for.
         gone: whether the pipeline no longer exists.
-        replaced_until: until when another pipeline of the name may have written what is shown no more.
+        replaced: where another pipeline of the name may have written what is shown no more.
         began: when the source was first read, in seconds since 1970, None for now; asked only where it matters.
     """
     ties = [tie for tie in map(_outwards, ties) if tie.start < day.end and day.start < tie.end]
     known = {gap_span(gap.start, gap.end): gap.reason for gap in latest.gaps} if latest else {}
-    replaced = [_outwards(Span(day.start, max(day.start, replaced_until)))]
-    replaced += [span for span, reason in known.items() if reason == REPLACED]
+    theirs = [Hole(span, reason) for span, reason in known.items() if reason == REPLACED]
+    theirs += [Hole(_outwards(replaced.span), replaced.reason)] if replaced else []
     unread = [Unread(_outwards(stretch.span), stretch.error) for stretch in unread]
     if latest is None:
         wanted = [day]
     else:
         wanted = list(known)
         wanted += to_mend(latest, day) if latest.status == "open" else []
-    missing = join_spans(map(_outwards, subtract_spans(wanted, subtract_spans(covered, [*ties, *replaced]))))
+    proven = subtract_spans(covered, [*ties, *(hole.span for hole in theirs)])
+    missing = join_spans(map(_outwards, subtract_spans(wanted, proven)))
     missed_since = 0
     if latest is None and any(span.start < whole_since(now) for span in missing):
         first = began()
         missed_since = day.end if first is None else lost_before(first)
     borders = [
         *ties,
-        *replaced,
+        *(hole.span for hole in theirs),
         *(stretch.span for stretch in unread),
         *known,
         Span(whole_since(now), day.end),
@@ -110,7 +93,7 @@ def holes_of(
         Span(missed_since, day.end),
     ]
     def reason(piece: Span) -> str:
-        return _reason(piece, ties, replaced, unread, known, now, asked_until, gone, missed_since)
+        return _reason(piece, ties, theirs, unread, known, now, asked_until, gone, missed_since)
 
     return _joined([Hole(piece, reason(piece)) for piece in _cut(missing, borders)])
 
@@ -133,7 +116,7 @@ def _cut(spans: list[Span], borders: list[Span]) -> list[Span]:
 def _reason(
     piece: Span,
     ties: list[Span],
-    replaced: list[Span],
+    theirs: list[Hole],
     unread: list[Unread],
     known: dict[Span, str],
     now: float,
@@ -151,13 +134,17 @@ def _reason(
         reason = kept or ("before-first-run" if piece.end <= missed_since else "retention")
     elif any(tie.start <= piece.start < tie.end for tie in ties):
         reason = "unresolved-tie"  # not where rows vanish: there the oldest row that is shown looks like one
-    elif (error := _first_error(piece, unread)) is None and any(span.start <= piece.start < span.end for span in replaced):
-        reason = REPLACED
+    elif (error := _first_error(piece, unread)) is None and (other := _within(piece, theirs)):
+        reason = other
     elif gone:
         reason = "pipeline-gone"
     else:
         reason = before or "error" if error is None else _reason_of(error)
     return reason
+
+
+def _within(piece: Span, holes: list[Hole]) -> str | None:
+    return next((hole.reason for hole in holes if hole.span.start <= piece.start < hole.span.end), None)
 
 
 def _first_error(piece: Span, unread: list[Unread]) -> DeepsetError | None:

@@ -72,11 +72,13 @@ def identify(
         try:
             pipeline_id = ask(lambda: client.pipeline(source.workspace, source.name)).pipeline_id
         except PipelineNotFoundError:
-            gone = source.name not in {found.name for found in ask(lambda: client.pipelines(source.workspace))}
+            listed = {found.name: found.pipeline_id for found in ask(lambda: client.pipelines(source.workspace))}
+            gone = source.name not in listed
             if gone and not known_here():
                 raise  # a wrong name, not a pipeline that ended
-            if archived is not None and archived.pipeline == source.name:
-                pipeline_id = archived.pipeline_id  # it is that one whose end is told
+            # Of one that is gone, the archive knows whose end is told.
+            theirs = archived.pipeline_id if archived is not None and archived.pipeline == source.name else None
+            pipeline_id = listed.get(source.name, theirs)
     mine = Source(
         host=client.host,
         workspace=source.workspace,

@@ -14,11 +14,11 @@ from ..api.sources import LogSource
 from ..api.times import SECOND, Span, day_of, day_span, format_instant, parse_instant
 from . import chain
 from .errors import ManifestError
+from .holes import REPLACED
 from .leftovers import days_with_parts, has_leftover
 from .manifest import Manifest
 from .objects import ObjectStore
 from .spans import join_spans
-from .succession import REPLACED
 
 SETTLE_LAG = 1800.0
 """Seconds after its time until which a row may still become visible."""

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from ..archive.day import ArchiveOptions
+from ..archive.options import ArchiveOptions
 from ..archive.redaction import RedactionPolicy
 from ..archive.signing import Trust
 from ..archive.store import S3Store, s3_config

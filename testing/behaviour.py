@@ -62,8 +62,8 @@ class Behaviour:
     """To an `after` older than retention; "shown": retention hides nothing at all."""
     no_logs: Literal["404", "empty", "404_always"] = "404"
     """A pipeline without any shown row; "404_always": any query without a row, the end of a walk among them."""
-    deleted_logs: Literal["404", "shown"] = "404"
-    """Whether a deleted pipeline's logs can still be read."""
+    deleted_logs: Literal["404", "shown", "empty"] = "404"
+    """Whether a deleted pipeline's logs can still be read; "empty": a page without rows is the answer."""
     list_deleted: bool = True
     """Whether deleted pipelines are listed, with ``deleted: true``."""
 

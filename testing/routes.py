@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -84,6 +85,8 @@ def _of_thing(request: Request, setting: Setting, fault: Fault | None) -> Answer
         return missing if thing is None or thing.deleted else json_answer(thing.described())
     if thing is None or (thing.deleted and setting.behaviour.deleted_logs == "404"):
         return missing
+    if thing.deleted and setting.behaviour.deleted_logs == "empty":
+        thing = replace(thing, table=RowTable(), deployed=False)
     return _logs(request, setting, thing, fault or Fault())
 
 

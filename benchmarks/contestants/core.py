@@ -12,7 +12,8 @@ from pathlib import Path
 
 from prefect_deepset.api.client import DeepsetClient
 from prefect_deepset.api.sources import LogSource
-from prefect_deepset.archive.day import ArchiveOptions, archive_day
+from prefect_deepset.archive.day import archive_day
+from prefect_deepset.archive.options import ArchiveOptions
 from prefect_deepset.archive.store import S3Store, s3_config
 
 import boto3  # isort: skip

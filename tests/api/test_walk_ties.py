@@ -98,3 +98,13 @@ def test_whether_a_server_cuts_first_is_asked_with_smaller_pages_where_large_one
     assert_never_silent(HeavyCutsFirst(tie(*kinds)))
     asking = Asking(HeavyCutsFirst(rare()).fetch, "here", lambda: NOW, lambda _: None)
     assert len(list(origin_rows(DAY, ["unknown"], None, asking, None))) == 40
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+@pytest.mark.parametrize("fraction", [999_000_000, 999_500_000, 500_000_000])
+def test_what_a_second_holds_below_a_tie_is_not_lost_where_seconds_are_compared(fraction, inclusive):
+    rows = [row(AT + fraction, f"t{n}", ("info", "error")[n % 2], ("haystack", "unknown")[n % 2]) for n in range(150)]
+    rows += [row(AT + n * 10_000_000, f"b{n}") for n in range(fraction // 10_000_000 - 5)]
+    rows += [one for one in even(300) if one.logged_at < AT]
+    for total in ("after", "all"):
+        assert_never_silent(SimulatedServer(rows, total=total, precision="s", inclusive=inclusive))

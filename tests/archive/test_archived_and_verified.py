@@ -11,8 +11,9 @@ from prefect_deepset.api.client import DeepsetClient
 from prefect_deepset.api.rows import Row
 from prefect_deepset.api.sources import LogSource
 from prefect_deepset.archive.compression import Compression
-from prefect_deepset.archive.day import ArchiveOptions, archive_day
+from prefect_deepset.archive.day import archive_day
 from prefect_deepset.archive.fill import fill_format
+from prefect_deepset.archive.options import ArchiveOptions
 from prefect_deepset.archive.read_back import as_arrow, as_models, read_rows
 from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.archive.verify import verify_archive

@@ -14,10 +14,10 @@ from typing import BinaryIO
 
 import pytest
 from prefect_deepset.archive.compression import compress
-from prefect_deepset.archive.day import ArchiveOptions
 from prefect_deepset.archive.errors import SpoolError, StoreUnavailableError
 from prefect_deepset.archive.keys import part_key
 from prefect_deepset.archive.manifest import sha256_hex
+from prefect_deepset.archive.options import ArchiveOptions
 from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.archive.store import S3Store
 from prefect_deepset.archive.verify import verify_archive

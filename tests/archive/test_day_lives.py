@@ -11,8 +11,8 @@ from prefect_deepset.api.errors import (
     AuthenticationError,
     BadRequestError,
 )
-from prefect_deepset.archive.day import ArchiveOptions
 from prefect_deepset.archive.errors import ClockError, IdentityError
+from prefect_deepset.archive.options import ArchiveOptions
 from prefect_deepset.archive.plan import archived_sources, days_due
 from prefect_deepset.archive.verify import verify_archive
 from prefect_deepset.testing import Behaviour, Fault, even_day

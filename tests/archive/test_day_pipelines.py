@@ -136,6 +136,31 @@ def test_a_vanished_pipeline_whose_logs_are_still_shown_is_archived_whole_and_cl
     runs.assert_whole()
 
 
+def test_a_vanished_pipeline_of_which_nothing_is_shown_was_not_silent(runs: Runs):
+    """Its logs are answered by an empty page, as those of one that wrote nothing."""
+    runs.server.behaviour = Behaviour(deleted_logs="empty")
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.remove_pipeline("support", "chat")
+    manifest = runs.at("2026-03-15T06:45:00Z")
+    assert (manifest.status, manifest.ended, gaps(manifest)) == ("gap", True, [("14T00:00:00", "15T00:00:00", "pipeline-gone")])
+    assert run_all(runs, "2026-03-16T06:45:00Z")[15] == "gap"
+    assert archived_sources(runs.store, "support") == []
+
+
+def test_what_was_read_of_a_pipeline_before_it_vanished_in_the_middle_of_the_read_is_whole(runs: Runs):
+    runs.server.behaviour = Behaviour(deleted_logs="empty")
+    run_all(runs, "2026-03-14T06:45:00Z")
+    broken = Fault(500, b"{}")
+    runs.server.on_request = lambda r: broken if r.route == "logs" and r.params["after"] < "2026-03-14T12" else None
+    with pytest.raises(Exception, match="500"):
+        runs.at("2026-03-15T06:45:00Z", max_concurrency=1, commit_partial=False)
+    runs.server.on_request = None
+    runs.server.remove_pipeline("support", "chat")
+    manifest = runs.at("2026-03-15T06:46:00Z")
+    assert (manifest.status, gaps(manifest)[0][::2]) == ("gap", ("14T00:00:00", "pipeline-gone"))
+    assert gaps(manifest)[0][1] < "14T13"
+
+
 def test_a_pipeline_that_vanished_before_the_second_read_closes_the_sealed_day_once(runs: Runs):
     run_all(runs, "2026-03-15T06:45:00Z")
     runs.server.remove_pipeline("support", "chat")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 
 import pytest
 from prefect_deepset.api.errors import DeepsetError
-from prefect_deepset.testing import Fault, row
+from prefect_deepset.testing import Fault, even_day, row
 
 from .day_runs import DAY, SOURCE, Runs
 from .test_day_lives import gaps, run_all, runs, verified
@@ -54,6 +55,72 @@ def test_there_is_none_where_logs_are_kept_by_name(runs: Runs):
     assert runs.at("2026-03-15T06:45:00Z").status == "settled"
     assert runs.at("2026-03-16T00:45:00Z", NEXT).status == "sealed"
     runs.assert_whole(NEXT)
+
+
+def test_where_that_cannot_be_asked_the_day_stays_open_and_the_next_run_tells(runs: Runs):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server._thing("support", "chat", "pipeline").thing_id = "another"
+    last = runs.manifests(date(2026, 3, 13))[-1].last
+    assert last
+    broken, until = Fault.gateway_timeout(), "2026-03-14T00:01"
+    runs.server.on_request = lambda r: broken if r.route == "logs" and last[:19] <= r.params["after"] < until else None
+    manifest = runs.at("2026-03-15T00:45:00Z")
+    assert (manifest.status, {reason for *_, reason in gaps(manifest)} <= {"error", "gateway-timeout"}) == ("open", True)
+    runs.server.on_request = None
+    assert runs.at("2026-03-15T01:45:00Z").status == "sealed"
+    runs.assert_whole()
+
+
+def test_one_that_was_there_before_the_day_began_leaves_no_gap_in_it(runs: Runs):
+    assert runs.at("2026-03-14T06:45:00Z").status == "open"
+    make_again(runs, "2026-03-14T15:00:00Z")
+    assert gaps(runs.at("2026-03-15T00:45:00Z")) == [gap("14T06:15:00", "14T15:00:00")]
+    assert runs.at("2026-03-16T00:45:00Z", NEXT).status == "sealed"
+
+
+@pytest.mark.parametrize("first", [DAY, NEXT])
+def test_after_an_outage_the_order_of_days_does_not_matter(runs: Runs, first: date):
+    run_all(runs, "2026-03-14T00:45:00Z")
+    make_again(runs, "2026-03-14T15:00:00Z")
+    runs.server.add_rows("support", "chat", [row("2026-03-15T09:00:00Z")])
+    found = {day: gaps(runs.at("2026-03-16T00:45:00Z", day)) for day in (first, NEXT if first == DAY else DAY)}
+    assert found[NEXT] == []
+    assert found[DAY][-1][1:] == ("14T15:00:00", "pipeline-replaced")
+
+
+def test_one_that_wrote_under_another_name_meanwhile_is_known_from_the_run_that_found_it(runs: Runs):
+    run_all(runs, "2026-03-14T00:45:00Z")
+    runs.server.add_pipeline("support", "green", even_day("2026-03-13T00:00:00Z", 500))
+    runs.server.add_rows("support", "green", even_day("2026-03-14T00:00:00Z", 500, seed=3))
+    runs.server.remove_pipeline("support", "chat")  # at 15:00, say
+    runs.server.rename_pipeline("support", "green", "chat")
+    manifest = runs.at("2026-03-15T00:45:00Z")
+    assert (manifest.status, gaps(manifest)) == ("gap", [gap("14T00:00:00", "15T00:00:00")])
+    assert manifest.rows == 500
+
+
+@pytest.mark.parametrize("answer", ["deleted", "404", "race"])
+def test_the_id_is_that_of_the_one_that_is_listed(runs: Runs, answer: str):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    old = runs.server._thing("support", "chat", "pipeline").described()
+    make_again(runs, "2026-03-14T15:00:00Z")
+    gone = {"deleted": Fault(200, json.dumps(old | {"deleted": True}).encode(), "application/json"),
+            "404": Fault(404, b'{"errors":["Pipeline not found."]}')}
+    runs.server.on_request = lambda r: gone.get(answer, gone["404"]) if r.route == "pipeline" else None
+    manifest = runs.at("2026-03-15T00:45:00Z")
+    assert gaps(manifest) == [gap("14T00:00:00", "14T15:00:00")]
+    assert manifest.source.pipeline_id != old["pipeline_id"]
+
+
+def test_a_revision_without_an_id_hides_nothing(runs: Runs):
+    thing = runs.server._thing("support", "chat", "pipeline")
+    run_all(runs, "2026-03-13T00:45:00Z")
+    known, thing.thing_id = thing.thing_id, None
+    run_all(runs, "2026-03-14T00:45:00Z")
+    assert runs.manifests(date(2026, 3, 13))[-1].source.pipeline_id is None
+    thing.thing_id = known
+    make_again(runs, "2026-03-14T15:00:00Z")
+    assert gaps(runs.at("2026-03-15T00:45:00Z")) == [gap("14T00:00:00", "14T15:00:00")]
 
 
 def test_a_pipeline_that_writes_nothing_was_there_when_it_was_first_found(runs: Runs):

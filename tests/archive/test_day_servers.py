@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from prefect_deepset.api.times import parse_instant
-from prefect_deepset.archive.day import ArchiveOptions
 from prefect_deepset.archive.manifest import Manifest
+from prefect_deepset.archive.options import ArchiveOptions
 from prefect_deepset.testing import (
     Behaviour,
     Fault,

@@ -19,7 +19,8 @@ from prefect_deepset.api.errors import (
 )
 from prefect_deepset.api.parallel import Unread
 from prefect_deepset.api.times import SECOND, Span, day_span, format_instant
-from prefect_deepset.archive.gaps import Hole, gap_of, holes_of, whole_since
+from prefect_deepset.archive.gaps import gap_of, holes_of
+from prefect_deepset.archive.holes import REPLACED, Hole, whole_since
 from prefect_deepset.archive.manifest import Gap, Manifest, Source, Status, TimeSpan
 from prefect_deepset.archive.spans import join_spans, subtract_spans
 
@@ -36,7 +37,7 @@ def part(first: float, last: float) -> Span:
 
 
 def holes(covered: list[Span], latest: Manifest | None = None, **changes) -> list[Hole]:
-    values = {"ties": [], "unread": [], "now": NEXT_MORNING, "gone": False, "replaced_until": 0, "began": lambda: 0.0}
+    values = {"ties": [], "unread": [], "now": NEXT_MORNING, "gone": False, "replaced": None, "began": lambda: 0.0}
     values |= changes
     values.setdefault("asked_until", int(values["now"]) * SECOND)
     return holes_of(DAY_SPAN, covered, latest=latest, **values)
@@ -96,15 +97,15 @@ def test_a_tie_is_a_hole_of_whole_seconds_even_where_everything_was_read():
 
 
 def test_where_another_pipeline_of_the_name_may_have_written_is_a_hole_that_no_read_closes():
-    until = part(5, 5).start - SECOND // 2
-    found = holes([DAY_SPAN], replaced_until=until)
+    replaced = Hole(Span(DAY_SPAN.start, part(5, 5).start - SECOND // 2), REPLACED)
+    found = holes([DAY_SPAN], replaced=replaced)
     assert found == [Hole(part(0, 5), "pipeline-replaced")]
     assert not found[0].mendable(NEXT_MORNING)
     assert holes([DAY_SPAN], manifest("gap", [(part(0, 5), "pipeline-replaced")])) == found
-    assert holes([part(0, 2)], manifest("gap", [(part(0, 4), "pipeline-gone")]), replaced_until=until, gone=True) == [
+    assert holes([part(0, 2)], manifest("gap", [(part(0, 4), "pipeline-gone")]), replaced=replaced, gone=True) == [
         Hole(part(0, 4), "pipeline-replaced")]
     unread = [Unread(part(3, 4), GatewayTimeoutError("x"))]
-    assert holes([part(0, 3), part(4, 24)], replaced_until=until, unread=unread) == [
+    assert holes([part(0, 3), part(4, 24)], replaced=replaced, unread=unread) == [
         Hole(part(0, 3), "pipeline-replaced"), Hole(part(3, 4), "gateway-timeout"), Hole(part(4, 5), "pipeline-replaced")]
 
 
@@ -123,10 +124,11 @@ def test_holes_are_disjoint_ordered_whole_seconds_and_all_that_was_not_proven(
     covered, ties, unread, known, gone, began, replaced_until, status, hours
 ):
     now = DAY_SPAN.start / SECOND + hours * 3600
+    replaced, reason = Span(DAY_SPAN.start, max(DAY_SPAN.start, replaced_until)), "error" if replaced_until % 2000 else REPLACED
     known = join_spans(Span(span.start // SECOND * SECOND, span.end // SECOND * SECOND) for span in known)
     before = manifest(status, [(span, "gateway-timeout") for span in known]) if status else None
     found = holes(covered, before, ties=ties, unread=[Unread(span, GatewayTimeoutError("x")) for span in unread], now=now,
-                  gone=gone, replaced_until=replaced_until,
+                  gone=gone, replaced=Hole(replaced, reason),
                   began=lambda: None if began is None else DAY_SPAN.start / SECOND + began * 3600)
     for hole in found:
         assert DAY_SPAN.start <= hole.span.start < hole.span.end <= DAY_SPAN.end
@@ -136,7 +138,6 @@ def test_holes_are_disjoint_ordered_whole_seconds_and_all_that_was_not_proven(
     for one, other in pairwise(found):
         assert one.span.end <= other.span.start
         assert one.span.end < other.span.start or one.reason != other.reason
-    replaced = Span(DAY_SPAN.start, max(DAY_SPAN.start, replaced_until))
     covered = subtract_spans(covered, [replaced])
     missing = subtract_spans([DAY_SPAN] if before is None else known, covered)
     assert subtract_spans(missing, [hole.span for hole in found]) == []

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from prefect_deepset.api.rows import Row, decode_row
 from prefect_deepset.api.times import SECOND, Span, day_span, format_instant
 from prefect_deepset.api.walk import Increment
-from prefect_deepset.archive.day import ArchiveOptions
 from prefect_deepset.archive.errors import DiskFullError, SpoolError
 from prefect_deepset.archive.fill import fill_format
+from prefect_deepset.archive.options import ArchiveOptions
 from prefect_deepset.archive.redaction import RedactionPolicy
 from prefect_deepset.archive.spans import subtract_spans
 from prefect_deepset.archive.spool import Spool, SpoolKey
