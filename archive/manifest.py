@@ -226,7 +226,7 @@ class Manifest(_Part):
             place = ".".join(map(str, first["loc"])) or "the whole"
             raise ManifestError(f"{key} is not a manifest: {place}: {first['msg']}.",
                                 "Restore the object from a version or backup, or move it away and run again.") from error
-        if manifest.format_version > FORMAT_VERSION:
+        if not 1 <= manifest.format_version <= FORMAT_VERSION:
             raise ManifestError(f"{key} has format version {manifest.format_version}; this tool knows up to {FORMAT_VERSION}.",
                                 "Upgrade prefect-deepset.")
         return manifest

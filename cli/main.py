@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
@@ -130,6 +131,9 @@ app.command(setup)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a character that a terminal does not have is no reason to stop
+            stream.reconfigure(errors="replace")
     try:
         return app(sys.argv[1:] if argv is None else list(argv)) or FINE
     except CycloptsError as error:
@@ -146,7 +150,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Its text may quote anything, so only its kind is shown.
         if os.environ.get(_DEBUG):
             traceback.print_exc()
-        return _fail(f"Unforeseen: {type(error).__name__}. {_DEBUG}=1 shows where; please report it.", WRONG)
+        system = error.strerror if isinstance(error, OSError) else None  # such as a full disk
+        return _fail(f"{system}." if system else
+                     f"Unforeseen: {type(error).__name__}. {_DEBUG}=1 shows where; please report it.", WRONG)
 
 
 def _fail(message: str, code: int) -> int:

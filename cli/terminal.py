@@ -33,9 +33,16 @@ def notes() -> Console:
     return _console(sys.stderr.isatty(), stderr=True)
 
 
+class _Console(Console):
+    """Leaves it to the program what happens when whoever read has enough."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - the BrokenPipeError that Rich is about to turn into exit code 1
+
+
 def _console(terminal: bool, *, stderr: bool = False) -> Console:
     width = None if terminal or "COLUMNS" in os.environ else _WIDTH_OF_FILES
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return _Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
 def say(text: str) -> None:

@@ -26,7 +26,7 @@ def watch_errors(
     archive: LogArchive,
     workspace: str,
     pipelines: list[str] | None = None,
-    minutes: int = 15,
+    minutes: Number = 15,
     error_threshold: Number = 20,
     notify: str | None = None,
     max_concurrency: Number = 8,

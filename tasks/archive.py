@@ -8,13 +8,16 @@ from prefect import task
 from prefect.logging import get_run_logger
 
 from ..alerts.announced import Revision
-from ..api.sources import Kind, LogSource
+from ..api.errors import InvalidInputError
+from ..api.parameters import check_count
+from ..api.sources import Kind
 from ..archive import day as core
 from ..archive.manifest import Manifest
 from ..archive.plan import SECOND_READ_AFTER
 from ..blocks import DeepsetCredentials, LogArchive
 from .budgets import run_budget
 from .events import announce
+from .given import check_block, source_of
 from .progress import LongRead
 from .retries import RETRIED, is_last_attempt
 
@@ -42,12 +45,18 @@ def archive_day(credentials: DeepsetCredentials, archive: LogArchive, workspace:
         IdentityError: the archive belongs to another host or workspace.
         ApiError, ReadError, ArchiveError: other reasons; the message says what to do.
     """
+    check_block(credentials, DeepsetCredentials, "credentials")
+    check_block(archive, LogArchive, "archive")
+    check_count(max_concurrency, "max_concurrency")
+    if not isinstance(reread, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - "no" would be taken for yes
+        raise InvalidInputError(f"`reread` is {reread!r:.40}.", "Give True or False.")
+    source = source_of(workspace, pipeline, kind)
     logger = get_run_logger()
     budget = run_budget(max_concurrency, credentials.concurrency_limit)
     store = archive.get_store()
     progress = LongRead(f"{pipeline} {day}", logger)
     with credentials.get_client() as client:
-        result = core.archive_day(client, store, LogSource(workspace, pipeline, kind), day, options=archive.get_options(),
+        result = core.archive_day(client, store, source, day, options=archive.get_options(),
                                   reread=reread, max_concurrency=max_concurrency, budget=budget,
                                   commit_partial=is_last_attempt(), progress=progress)
     progress.done()

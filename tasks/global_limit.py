@@ -13,14 +13,16 @@ from prefect.exceptions import ObjectNotFound
 from ..api.client import DeepsetClient
 from ..api.errors import InvalidInputError
 from ..blocks import DeepsetCredentials
+from .given import check_block
 
 
 def limited_client(credentials: DeepsetCredentials) -> DeepsetClient:
     """A client whose every request takes a slot of the limit that the credentials name: for what asks without a `Budget`.
 
     Raises:
-        InvalidInputError: there is no such limit.
+        InvalidInputError: there is no such limit, or these are no credentials.
     """
+    check_block(credentials, DeepsetCredentials, "credentials")
     limit = credentials.concurrency_limit
     return credentials.get_client(gate=limit_gate(limit) if limit else None)
 

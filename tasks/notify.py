@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from inspect import iscoroutine
+from queue import Empty, Queue
+from threading import Thread
 from typing import Any
 
 from prefect import task
@@ -12,7 +15,11 @@ from prefect.exceptions import ObjectNotFound
 from prefect.utilities.asyncutils import run_coro_as_sync
 
 from ..api.errors import AlertError, InvalidInputError
+from ..api.parameters import check_text
 from .retries import RETRIED
+
+PATIENCE = 60.0
+"""Seconds for one message."""
 
 
 class NotificationFailedError(AlertError):
@@ -28,7 +35,7 @@ def load_notification_block(notify: str) -> NotificationBlock:
         InvalidInputError: no such slug, no such block, one that no longer fits its type, a block type this process does not
             know, or one that cannot notify.
     """
-    kind, _, name = notify.partition("/")
+    kind, _, name = (check_text(notify, "notify") or "").partition("/")
     if not kind or not name or "/" in name:
         raise InvalidInputError(f"`notify` is {notify!r}, which is no block's slug.",
                                 "Give type and name, such as slack-webhook/on-call.")
@@ -70,12 +77,28 @@ def send_alert(notify: str, subject: str, body: str) -> None:
         NotificationFailedError: the message was not taken; tried again. What the block said is left out: it may hold its URL.
     """
     block = load_notification_block(notify)
+    answers: Queue[Exception | None] = Queue()
+
+    def send() -> None:
+        try:
+            # Apprise's blocks report a failure only inside this; the others raise anyway.
+            with block.raise_on_failure():
+                sent: Any = block.notify(body=body, subject=subject)
+                if iscoroutine(sent):  # a block whose `notify` is plainly async
+                    run_coro_as_sync(sent)
+        except Exception as error:  # noqa: BLE001 - blocks of many packages, each with exceptions of its own
+            answers.put(error)
+        else:
+            answers.put(None)
+
+    # In a thread of its own, which is left behind if it must be: nothing else ends a call that waits for ever, and the next
+    # runs wait for this one.
+    Thread(target=copy_context().run, args=(send,), name="send-alert", daemon=True).start()
     try:
-        # Apprise's blocks report a failure only inside this; the others raise anyway.
-        with block.raise_on_failure():
-            sent: Any = block.notify(body=body, subject=subject)
-            if iscoroutine(sent):  # a block whose `notify` is plainly async
-                run_coro_as_sync(sent)
-    except Exception as error:  # noqa: BLE001 - blocks of many packages, each with exceptions of its own
+        error = answers.get(timeout=PATIENCE)
+    except Empty:
+        raise NotificationFailedError(f"Block {notify!r} has not sent the message after {PATIENCE:.0f} seconds.",
+                                      "Check that the service is up; it may still arrive.") from None
+    if error is not None:
         raise NotificationFailedError(f"Block {notify!r} could not send the message ({type(error).__name__}).",
-                                      "Check the block's URL and token, and that the service is up.") from None
+                                      "Check the block's URL and token, and that the service is up.")

@@ -11,6 +11,7 @@ from ..api.errors import InvalidInputError, TooManyRowsError
 from ..api.parameters import check_count, check_texts
 from ..archive.read_back import as_arrow, as_models, as_pandas, check_as, read_rows
 from ..blocks import LogArchive
+from .given import check_block
 from .logs import MAX_ROWS, up_to_one_more
 from .plan import named_sources
 from .retries import RETRIED
@@ -41,7 +42,9 @@ def read_archived_logs(archive: LogArchive, workspace: str, start: date, end: da
     """
     check_count(max_rows, "max_rows")
     check_as(as_)
-    if levels is not None and not check_texts(levels, "levels"):
+    check_block(archive, LogArchive, "archive")
+    levels = check_texts(levels, "levels")
+    if levels is not None and not levels:
         raise InvalidInputError("`levels` is empty.", "Name levels, or leave it out for all of them.")
     sources = named_sources(workspace, pipelines, indexes)
     rows = up_to_one_more(read_rows(archive.get_store(), workspace, start, end, sources, levels), max_rows)

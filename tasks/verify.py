@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import get_args
 
 from prefect import task
 
-from ..api.errors import InvalidInputError
-from ..api.sources import Kind, LogSource
-from ..api.urls import check_name
+from ..api.sources import Kind
 from ..archive import verify as core
 from ..archive.verdicts import ArchiveVerdict, DayVerdict
 from ..blocks import LogArchive
+from .given import check_block, source_of
 from .plan import named_sources
 from .retries import RETRIED
 
@@ -31,9 +29,8 @@ def verify_day(archive: LogArchive, workspace: str, pipeline: str, day: date, ki
         InvalidInputError: a name, a day or a kind that cannot be.
         ArchiveError: the store cannot be read.
     """
-    if kind not in get_args(Kind):
-        raise InvalidInputError(f"`kind` is {kind!r}.", "Give 'pipeline' or 'index'.")
-    source = LogSource(check_name(workspace, "workspace"), check_name(pipeline, kind), kind)
+    check_block(archive, LogArchive, "archive")
+    source = source_of(workspace, pipeline, kind)
     return core.verify_day(archive.get_store(), source, day, archive.get_trust())
 
 
@@ -53,6 +50,7 @@ def verify_days(archive: LogArchive, workspace: str, pipelines: list[str] | None
         InvalidInputError: `start` is after `end`, or no day between them is archived or should be.
         ArchiveError: the store cannot be read.
     """
+    check_block(archive, LogArchive, "archive")
     sources = named_sources(workspace, pipelines, indexes)
     return core.verify_archive(archive.get_store(), workspace, sources, start, end, datetime.now(UTC),
                                archive.get_trust())

@@ -58,15 +58,30 @@ def test_version():
     assert done.stdout.strip()[0].isdigit()
 
 
-def test_a_reader_that_has_enough_is_no_error(place: list[str]):
+@pytest.mark.parametrize("words", [["cat", str(days_ago(1))], ["status"]])
+def test_a_reader_that_has_enough_is_no_error(place: list[str], words: list[str]):
     """As in ``prefect-deepset cat ... | head -1``."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as closed:
-        command = [*PROGRAM, "cat", str(days_ago(1)), *place]
-        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([*PROGRAM, *words, *place], stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 141
     assert done.stderr == ""
+
+
+def test_a_terminal_without_the_characters_gets_others(place: list[str]):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*PROGRAM, "status", *place], capture_output=True, text=True, check=False, env=environment)
+    assert "Unforeseen" not in done.stderr
+    assert "chat" in done.stdout
+
+
+def test_a_full_disk_is_named(place: list[str]):
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run([*PROGRAM, "cat", str(days_ago(1)), *place], stdout=full, stderr=subprocess.PIPE, text=True,
+                              check=False)
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr.splitlines()[0]
 
 
 def test_a_terminal_sees_progress_and_stdout_stays_clean(place: list[str]):

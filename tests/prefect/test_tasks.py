@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import Any, ClassVar
 
 import pytest
 from prefect import flow
+from prefect.blocks.notifications import NotificationBlock
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.states import State
 from prefect_deepset.api.errors import AuthenticationError, InvalidInputError, ServerError, WorkspaceNotFoundError
-from prefect_deepset.blocks import DeepsetCredentials
-from prefect_deepset.tasks import list_pipelines, send_alert
+from prefect_deepset.blocks import DeepsetCredentials, LogArchive
+from prefect_deepset.tasks import archive_day, count_logs, list_pipelines, read_archived_logs, send_alert, verify_day
+from prefect_deepset.tasks import notify as notifications
 from prefect_deepset.tasks.notify import NotificationFailedError, load_notification_block
-from prefect_deepset.testing import FakeDeepset, Fault, Faults
+from prefect_deepset.testing import FakeDeepset, Fault, Faults, row
 from pydantic import SecretStr
 
 from .conftest import WEBHOOK_TOKEN, Receiver
@@ -112,3 +117,60 @@ def test_retries_show_in_the_run(deepset: FakeDeepset, credentials: DeepsetCrede
     state = listing_flow(return_state=True)
     assert state.is_completed()
     assert run_counts(state) == [2]
+
+
+class WaitsForEver(NotificationBlock):
+    """Its service takes the message and never answers."""
+
+    _block_type_slug = "waits-for-ever"
+    answer: ClassVar[Event] = Event()
+
+    def notify(self, body: str, subject: str | None = None) -> None:
+        self.answer.wait(60)
+
+
+@pytest.fixture
+def unanswered(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A block that waits until the test is over."""
+    monkeypatch.setattr(notifications, "PATIENCE", 0.2)
+    WaitsForEver().save("forever", overwrite=True)
+    yield "waits-for-ever/forever"
+    WaitsForEver.answer.set()
+
+
+def test_a_message_that_is_never_answered_does_not_hold_up_the_run(unanswered: str):
+    with pytest.raises(NotificationFailedError, match="has not sent the message"):
+        send_alert.with_options(retries=0)(unanswered, "subject", "body")
+
+
+YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+
+
+@pytest.mark.parametrize(("changes", "said"), [
+    ({"credentials": "default"}, "`credentials` is no DeepsetCredentials block but str"),
+    ({"archive": None}, "`archive` is no LogArchive block but NoneType"), ({"workspace": None}, "The workspace's name"),
+    ({"pipeline": 7}, "The pipeline's name"), ({"pipeline": ""}, "The pipeline's name"), ({"kind": "foo"}, "`kind` is 'foo'"),
+    ({"max_concurrency": "4"}, "`max_concurrency` is '4'"), ({"max_concurrency": 1.5}, r"`max_concurrency` is 1\.5"),
+    ({"reread": "no"}, "`reread` is 'no'")])
+def test_archive_day_refuses_what_cannot_be_before_anything_is_asked(
+        deepset: FakeDeepset, credentials: DeepsetCredentials, archive: LogArchive, changes: dict[str, Any], said: str):
+    given = {"credentials": credentials, "archive": archive, "workspace": "w", "pipeline": "a", "day": YESTERDAY}
+    with pytest.raises(InvalidInputError, match=said):
+        archive_day.with_options(retries=0)(**given | changes)
+    assert attempts(deepset) == 0
+
+
+@pytest.mark.parametrize("call", [
+    lambda: verify_day("default", "w", "a", YESTERDAY), lambda: read_archived_logs("default", "w", YESTERDAY, YESTERDAY),
+    lambda: count_logs("default", "w", "a", datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC)),
+    lambda: list_pipelines(None, "w"), lambda: send_alert(None, "subject", "body")])
+def test_what_is_no_block_is_refused_by_name(call: Callable[[], Any]):
+    with pytest.raises(InvalidInputError, match=r"`(credentials|archive|notify)` is "):
+        call()
+
+
+def test_levels_may_come_from_a_generator(deepset: FakeDeepset, credentials: DeepsetCredentials, archive: LogArchive):
+    deepset.add_pipeline("w", "a", [row(f"{YESTERDAY}T12:00:0{n}Z", level=level) for n, level in enumerate(("info", "error"))])
+    archive_day(credentials, archive, "w", "a", YESTERDAY)
+    levels: Any = (level for level in ["error"])
+    assert [found.level for found in read_archived_logs(archive, "w", YESTERDAY, YESTERDAY, levels=levels)] == ["error"]
