@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from .cut_first import cuts_first
 from .errors import BadRequestError, IncompleteReadError, UnprocessableError
@@ -44,11 +45,19 @@ def _as_written(origins: Sequence[str]) -> list[str]:
 
 def _rows(span: Span, wanted: set[str], plain: str | None, queries: list[str | None], levels: LevelFilter | None,
           asking: Asking) -> Iterator[Row]:
-    if not queries or not _filters_first(span, asking, plain):
-        queries = [plain]
-    found = [level_rows(span, levels, asking, query) if levels else Stream(Walk(span, Learned(), query), asking).rows()
-             for query in queries]
-    for row in merged(found):
+    def read(queries: list[str | None]) -> Iterator[Row]:
+        return merged([level_rows(span, levels, asking, query) if levels
+                       else Stream(Walk(span, Learned(), query), asking).rows() for query in queries])
+
+    rows = read(queries if queries and _filters_first(span, asking, plain) else [plain])
+    try:
+        first = next(rows, None)  # each query was asked for its first row
+    except (BadRequestError, UnprocessableError):
+        if not queries:
+            raise
+        rows = read([plain])  # if it is not the origins that are refused, this is too
+        first = next(rows, None)
+    for row in chain([first] if first else [], rows):
         if not wanted or row.origin.lower() in wanted:
             yield row
     if plain is not None and not _filters_first(span, asking, None):

@@ -3,7 +3,8 @@
 No `after` reaches past more than a page of rows with one timestamp. Filters do: the rows of each level are fewer, and so
 are those of each origin. A filter may be ignored, refused, or miss rows with a value nobody knows, so the tie counts as
 resolved only when two independent splits, by level and by origin, over every value known, give the same rows, and those
-include every row that the plain walk saw.
+include every row that the plain walk saw. Both would miss a row whose level and origin nobody knows: a query for all but the
+known levels shows it, where the server understands one.
 
 A value that is itself too large is split by the other field. That would miss what the other split misses, a row whose level
 (or origin) nobody knows, so it needs a proof that its parts are the whole: the server's own counts add up, or a query for
@@ -32,7 +33,7 @@ class TieRead(NamedTuple):
     agree: bool
     """Both splits gave the same rows, and those that were seen are among them."""
     proven: bool
-    """Neither can have missed what the other misses, but for rows whose level and origin are both unknown."""
+    """Neither can have missed what the other misses, but for rows of unknown level and origin that no query showed."""
 
 
 class _Split(NamedTuple):
@@ -70,6 +71,9 @@ def read_tie(tie: Span, base: str | None, learned: Learned, seen: set[Key], run:
     agree = (by_level.complete and by_origin.complete and by_level.rows.keys() == by_origin.rows.keys()
              and seen <= by_level.rows.keys())
     rows = {**by_level.rows, **by_origin.rows}
+    if agree and (others := _read_others(tie, base, by_level.values, learned, run)):
+        rows |= _by_key(others.rows)
+        agree = others.whole
     return TieRead(sorted(rows.values(), reverse=True), agree, by_level.proven and by_origin.proven)
 
 
@@ -89,6 +93,17 @@ def _split(tie: Span, base: str | None, field: Field, learned: Learned, run: Run
             rows += finer.rows.values()
             complete, proven = complete and finer.complete, proven and finer.proven
     return _Split(_by_key(rows), complete, proven, values)
+
+
+def _read_others(tie: Span, base: str | None, values: set[str], learned: Learned, run: Run) -> _Part | None:
+    """The rows of levels that nobody knows, of any origin, as far as a test for inequality shows them; None for none."""
+    condition = base
+    for value in sorted(values - {""}):
+        condition = both(condition, comparison("level", value, "ne"))
+    part = _run(tie, condition, learned, run) if condition else None
+    known = {value.lower() for value in values}
+    rows = [row for row in part.rows if row.level.lower() not in known] if part else []
+    return part._replace(rows=rows) if part and rows else None
 
 
 def _refine(tie: Span, condition: str, field: Field, stalled: _Part, learned: Learned, run: Run) -> _Split:

@@ -27,7 +27,7 @@ from .first_read import reading_since
 from .formats import require_formats
 from .gaps import holes_of
 from .holes import Hole, whole_since
-from .identity import identify, neighbour
+from .identity import gone_since, identify, neighbour
 from .leftovers import has_leftover
 from .manifest import Manifest, Source, TimeSpan
 from .objects import ObjectStore
@@ -122,9 +122,8 @@ def archive_day(
         return DayResult(ended.manifest, ended.key, committed=False)
     run.gone_at = started_at if identity.gone else None
     run.had_ended = ended is not None
-    if identity.gone:
-        run.last_known = known.manifest if known and (latest or newest) else None
-    elif ended is None:
+    run.last_known = known.manifest if known and (latest or newest) else None
+    if ended is None and not identity.gone:
         run.newcomer = newcomer(store, latest.manifest if latest else None, newest, identity.source, day, started_at, run.shown)
     try:
         return run.read_and_commit(latest, decision, identity.source, spool_root or default_root(), commit_partial)
@@ -211,6 +210,9 @@ class _Run:
             if self._is_stale(spool, decision):
                 spool.set_aside(started_at)
             read = self._read(spool, decision, latest.manifest if latest else None)
+            if self.gone_at is None and self.asked and gone_since(
+                    self.client, self.source, identity, self.is_known, self.budget, self.sleep):
+                self.gone_at = self.now()
             if read.unread and not commit_partial and (error := next((e for _, e in read.unread if e.transient), None)):
                 raise error
             failed = (e for span, e in read.unread if span.end > whole_since(self.now()))

@@ -9,7 +9,13 @@ from typing import NamedTuple, TypeVar
 from ..api.again import ask_again
 from ..api.budget import Budget
 from ..api.client import DeepsetClient
-from ..api.errors import NotFoundError, PermissionDeniedError, PipelineNotFoundError
+from ..api.errors import (
+    DeepsetError,
+    NotFoundError,
+    PermissionDeniedError,
+    PipelineNotFoundError,
+    ResponseError,
+)
 from ..api.sources import LogSource
 from . import chain
 from .chain import StoredManifest
@@ -90,6 +96,35 @@ def identify(
     if archived is not None:
         _check_same(source, mine, archived)
     return Identity(mine, gone)
+
+
+def gone_since(
+    client: DeepsetClient,
+    source: LogSource,
+    before: Source,
+    known_here: Callable[[], bool],
+    budget: Budget,
+    sleep: Callable[[float], None] | None = None,
+) -> bool:
+    """Whether a pipeline was deleted since it was identified as `before`. False where the platform does not say.
+
+    Args:
+        client, source, known_here, budget, sleep: as for `identify`.
+
+    Raises:
+        ResponseError: it was made again under its name.
+    """
+    if source.kind != "pipeline":
+        return False  # of an index, the read itself shows it
+    try:
+        now = identify(client, source, before, known_here, budget, sleep)
+    except PipelineNotFoundError:
+        return True
+    except DeepsetError:
+        return False  # a read that is whole is not given up for this
+    if not now.gone and before.pipeline_id and now.source.pipeline_id not in {None, before.pipeline_id}:
+        raise ResponseError("The pipeline was made again under its name while it was read.", "", str(source))
+    return now.gone
 
 
 def _check_clock(client: DeepsetClient, source: LogSource) -> None:

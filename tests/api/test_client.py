@@ -204,6 +204,7 @@ def test_a_key_in_the_place_of_a_name_is_refused_and_not_shown(platform: FakeDee
     Behaviour(), Behaviour(after_inclusive=True), Behaviour(after_precision="s"), Behaviour(tie_order="random"),
     Behaviour(limit_cap=30),
     Behaviour(level_case="any"), Behaviour(level_filter="ignored", origin_filter="ignored"), Behaviour(disorder="random"),
+    Behaviour(origin_filter="400"), Behaviour(level_filter="400", origin_filter="400"),
 ])
 def test_logs_are_complete_newest_first_and_each_once(
     platform: FakeDeepset, deepset: DeepsetClient, behaviour: Behaviour

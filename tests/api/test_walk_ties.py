@@ -108,3 +108,12 @@ def test_what_a_second_holds_below_a_tie_is_not_lost_where_seconds_are_compared(
     rows += [one for one in even(300) if one.logged_at < AT]
     for total in ("after", "all"):
         assert_never_silent(SimulatedServer(rows, total=total, precision="s", inclusive=inclusive))
+
+
+@pytest.mark.parametrize("count", [10, 60, 99, 150])
+@pytest.mark.parametrize("total", ["after", "all", "zero"])
+def test_rows_whose_level_and_origin_nobody_knows_are_found_or_missed_aloud(count, total):
+    rows = tie(("info", "haystack", 60), ("error", "querypipeline", 60), ("notice", "my-component", count))
+    if count < 99:
+        assert_whole(SimulatedServer(rows, total=total, inequality="honoured"))
+    assert_never_silent(SimulatedServer(rows, total=total, inequality="honoured"))

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 from prefect_deepset.api.errors import DeepsetError
-from prefect_deepset.testing import Fault, even_day, row
+from prefect_deepset.testing import Behaviour, Fault, even_day, row
 
 from .day_runs import DAY, SOURCE, Runs
 from .test_day_lives import gaps, run_all, runs, verified
@@ -110,6 +110,37 @@ def test_the_id_is_that_of_the_one_that_is_listed(runs: Runs, answer: str):
     manifest = runs.at("2026-03-15T00:45:00Z")
     assert gaps(manifest) == [gap("14T00:00:00", "14T15:00:00")]
     assert manifest.source.pipeline_id != old["pipeline_id"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_one_that_takes_the_name_while_it_is_read_is_read_anew(runs: Runs, number: int):
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.reset()
+
+    def swap(request):
+        if request.route == "logs" and request.logs_number == number:
+            make_again(runs, "2026-03-14T15:00:00Z")
+
+    runs.server.on_request = swap
+    with pytest.raises(DeepsetError) as caught:
+        runs.at("2026-03-15T00:45:00Z", max_concurrency=1)
+    assert caught.value.transient
+    runs.server.on_request = None
+    assert runs.at("2026-03-15T01:45:00Z").gaps[-1].end == "2026-03-14T15:00:00Z"
+
+
+def test_one_that_is_deleted_as_the_read_begins_was_not_silent(runs: Runs):
+    runs.server.behaviour = Behaviour(deleted_logs="empty")
+    run_all(runs, "2026-03-14T06:45:00Z")
+    runs.server.reset()
+
+    def delete(request):
+        if request.route == "logs" and request.logs_number == 1:
+            runs.server.remove_pipeline("support", "chat")
+
+    runs.server.on_request = delete
+    manifest = runs.at("2026-03-15T00:45:00Z")
+    assert (manifest.ended, gaps(manifest)) == (True, [("14T00:00:00", "15T00:00:00", "pipeline-gone")])
 
 
 def test_a_revision_without_an_id_hides_nothing(runs: Runs):
