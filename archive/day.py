@@ -210,8 +210,7 @@ class _Run:
             if self._is_stale(spool, decision):
                 spool.set_aside(started_at)
             read = self._read(spool, decision, latest.manifest if latest else None)
-            if self.gone_at is None and self.asked and gone_since(
-                    self.client, self.source, identity, self.is_known, self.budget, self.sleep):
+            if self.gone_at is None and self.asked and gone_since(self.client, self.source, identity, self.budget, self.sleep):
                 self.gone_at = self.now()
             if read.unread and not commit_partial and (error := next((e for _, e in read.unread if e.transient), None)):
                 raise error
@@ -294,7 +293,9 @@ class _Run:
         """Where every row is known. That nothing is shown of a pipeline that is gone says nothing of what it wrote, unless its
         logs are seen to be kept."""
         known = self.last_known
-        if self.gone_at is None or self.came or (known and known.last and self.shown.has(parse_instant(known.last))):
+        if self.gone_at is None or self.came or not self.asked:
+            return spool.covered
+        if known and known.last and self.shown.has(parse_instant(known.last)):
             return spool.covered
         return subtract_spans(spool.covered, self.asked)
 

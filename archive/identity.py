@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from ..api.again import ask_again
 from ..api.budget import Budget
@@ -61,13 +61,7 @@ def identify(
         PipelineNotFoundError: a pipeline that neither exists nor was archived.
         ApiError: no answer, or another one.
     """
-    def ask(question: Callable[[], _Answer]) -> _Answer:
-        def once() -> _Answer:
-            with budget.slot():
-                return question()
-
-        return ask_again(once, sleep or time.sleep)
-
+    ask = _asking(budget, sleep)
     try:
         workspaces = {found.name: found.workspace_id for found in ask(client.workspaces)}
     except (NotFoundError, PermissionDeniedError):  # the key may not list them: then there is no id to compare
@@ -76,15 +70,13 @@ def identify(
     pipeline_id, gone = None, False
     if source.kind == "pipeline":
         try:
-            pipeline_id = ask(lambda: client.pipeline(source.workspace, source.name)).pipeline_id
+            pipeline_id = _pipeline_id(client, source, ask)
         except PipelineNotFoundError:
-            listed = {found.name: found.pipeline_id for found in ask(lambda: client.pipelines(source.workspace))}
-            gone = source.name not in listed
-            if gone and not known_here():
+            if not known_here():
                 raise  # a wrong name, not a pipeline that ended
-            # Of one that is gone, the archive knows whose end is told.
-            theirs = archived.pipeline_id if archived is not None and archived.pipeline == source.name else None
-            pipeline_id = listed.get(source.name, theirs)
+            gone = True
+            if archived is not None and archived.pipeline == source.name:
+                pipeline_id = archived.pipeline_id  # it is that one whose end is told
     mine = Source(
         host=client.host,
         workspace=source.workspace,
@@ -98,18 +90,9 @@ def identify(
     return Identity(mine, gone)
 
 
-def gone_since(
-    client: DeepsetClient,
-    source: LogSource,
-    before: Source,
-    known_here: Callable[[], bool],
-    budget: Budget,
-    sleep: Callable[[float], None] | None = None,
-) -> bool:
+def gone_since(client: DeepsetClient, source: LogSource, before: Source, budget: Budget,
+               sleep: Callable[[float], None] | None = None) -> bool:
     """Whether a pipeline was deleted since it was identified as `before`. False where the platform does not say.
-
-    Args:
-        client, source, known_here, budget, sleep: as for `identify`.
 
     Raises:
         ResponseError: it was made again under its name.
@@ -117,14 +100,45 @@ def gone_since(
     if source.kind != "pipeline":
         return False  # of an index, the read itself shows it
     try:
-        now = identify(client, source, before, known_here, budget, sleep)
+        now = _pipeline_id(client, source, _asking(budget, sleep))
     except PipelineNotFoundError:
         return True
     except DeepsetError:
         return False  # a read that is whole is not given up for this
-    if not now.gone and before.pipeline_id and now.source.pipeline_id not in {None, before.pipeline_id}:
+    if before.pipeline_id and now not in {None, before.pipeline_id}:
         raise ResponseError("The pipeline was made again under its name while it was read.", "", str(source))
-    return now.gone
+    return False
+
+
+class _Ask(Protocol):
+    def __call__(self, question: Callable[[], _Answer], /) -> _Answer: ...
+
+
+def _asking(budget: Budget, sleep: Callable[[float], None] | None) -> _Ask:
+    """Asks again while an error is transient, within the budget."""
+    def ask(question: Callable[[], _Answer]) -> _Answer:
+        def once() -> _Answer:
+            with budget.slot():
+                return question()
+
+        return ask_again(once, sleep or time.sleep)
+
+    return ask
+
+
+def _pipeline_id(client: DeepsetClient, source: LogSource, ask: _Ask) -> str | None:
+    """The pipeline's id.
+
+    Raises:
+        PipelineNotFoundError: there is none of the name, not in the list either.
+    """
+    try:
+        return ask(lambda: client.pipeline(source.workspace, source.name)).pipeline_id
+    except PipelineNotFoundError:
+        listed = {found.name: found.pipeline_id for found in ask(lambda: client.pipelines(source.workspace))}
+        if source.name not in listed:
+            raise
+        return listed[source.name]
 
 
 def _check_clock(client: DeepsetClient, source: LogSource) -> None:
