@@ -251,15 +251,16 @@ def test_a_workspace_without_pipelines_is_warned_of(deepset: FakeDeepset, creden
     assert [record.levelname for record in caplog.records if "lists no pipeline" in record.message] == ["WARNING"]
 
 
-def test_a_pipeline_made_again_under_its_name_is_warned_of(deepset: FakeDeepset, credentials: DeepsetCredentials,
-                                                           archive: LogArchive, caplog: pytest.LogCaptureFixture):
+def test_a_pipeline_made_again_under_its_name_is_alerted_of(deepset: FakeDeepset, credentials: DeepsetCredentials,
+                                                            archive: LogArchive, caplog: pytest.LogCaptureFixture):
     deepset.add_pipeline("w", "chat", [])
     archive_daily_logs(credentials, archive, "w", day=YESTERDAY - timedelta(days=1))
-    assert "made again" not in caplog.text
+    assert "INCOMPLETE" not in caplog.text
     deepset.remove_pipeline("w", "chat")
     deepset.add_pipeline("w", "chat", [])
     archive_daily_logs(credentials, archive, "w", day=YESTERDAY)
-    assert "chat was deleted and made again" in caplog.text
+    assert f"INCOMPLETE: chat, {YESTERDAY}" in caplog.text
+    assert "pipeline-replaced" in caplog.text
 
 
 def test_an_expiring_key_warns_at_the_start_of_each_run(deepset: FakeDeepset, archive: LogArchive,
