@@ -33,6 +33,8 @@ class Learned:
     time_filter_probed: bool = False
     cuts_first: bool | None = None
     """Whether a filter is applied to a page that was cut before; None until it mattered."""
+    inequality_fails: bool = False
+    """A query for all but the known levels got no answer: it is not asked again."""
     total_counts: Literal["after", "all", "unclear"] | None = None
     """What `total` counts: rows below the cursor, all rows, or neither."""
     largest_page: int = 0

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from .errors import BadRequestError, UnprocessableError
+from .errors import ApiError, BadRequestError, UnprocessableError
 from .filters import Field, both, comparison
 from .learned import Learned
 from .rows import Row
@@ -100,7 +100,10 @@ def _read_others(tie: Span, base: str | None, values: set[str], learned: Learned
     condition = base
     for value in sorted(values - {""}):
         condition = both(condition, comparison("level", value, "ne"))
-    part = _run(tie, condition, learned, run) if condition else None
+    try:
+        part = _run(tie, condition, learned, run) if condition and not learned.inequality_fails else None
+    except ApiError:  # this proves more where it works; where it does not, both splits still agree
+        learned.inequality_fails, part = True, None
     known = {value.lower() for value in values}
     rows = [row for row in part.rows if row.level.lower() not in known] if part else []
     return part._replace(rows=rows) if part and rows else None

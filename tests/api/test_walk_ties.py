@@ -117,3 +117,26 @@ def test_rows_whose_level_and_origin_nobody_knows_are_found_or_missed_aloud(coun
     if count < 99:
         assert_whole(SimulatedServer(rows, total=total, inequality="honoured"))
     assert_never_silent(SimulatedServer(rows, total=total, inequality="honoured"))
+
+
+class FailsAtInequality(SimulatedServer):
+    """Tests for inequality end in an error of the server's."""
+
+    trouble: type[ServerError | GatewayTimeoutError] = ServerError
+
+    def fetch(self, request: Request) -> Page:
+        if " ne " in (request.filter or ""):
+            self.log.append(request)
+            raise self.trouble("no answer", status=500)
+        return super().fetch(request)
+
+
+@pytest.mark.parametrize("trouble", [ServerError, GatewayTimeoutError])
+def test_a_query_that_gets_no_answer_stops_no_read_and_is_not_asked_again(trouble):
+    kinds = [(level, origin, 40) for level in ("info", "error", "debug") for origin in ("haystack", "unknown")]
+    rows = tie(*kinds)
+    rows += [row(AT - 600 * SECOND, f"u{n}", *kinds[n % 6][:2]) for n in range(240)]
+    server = FailsAtInequality(rows)
+    server.trouble = trouble
+    assert_whole(server)
+    assert 1 <= sum(" ne " in (request.filter or "") for request in server.log) <= 40
