@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import tenacity
 
+from .budget import Budget
 from .errors import DeepsetError, StatusError
 
 ATTEMPTS = 6
@@ -46,3 +47,18 @@ def ask_again(ask: Callable[[], _Answer], sleep: Callable[[float], None] = time.
         sleep: pauses between tries, seconds.
     """
     return retrying(sleep)(ask)
+
+
+def ask_within(budget: Budget, ask: Callable[[], _Answer], sleep: Callable[[float], None] | None = None) -> _Answer:
+    """The same, each try in a slot of its own.
+
+    Args:
+        budget: limits the requests under way.
+        ask: one request.
+        sleep: pauses between tries, seconds; None for real time.
+    """
+    def once() -> _Answer:
+        with budget.slot():
+            return ask()
+
+    return ask_again(once, sleep or time.sleep)

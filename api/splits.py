@@ -58,7 +58,7 @@ def read_tie(tie: Span, base: str | None, learned: Learned, seen: set[Key], run:
     """Reads the rows of `tie` by level and, separately, by origin.
 
     Args:
-        tie: the stretch, reaching down to twice the overlap below the tie itself.
+        tie: the stretch, reaching down to below a full second that is older than the tie itself.
         base: the filter the walk carries anyway.
         learned: its known levels and origins are asked for one by one; values that turn up on the way are, too.
         seen: keys the plain walk saw in the stretch.
@@ -97,11 +97,10 @@ def _split(tie: Span, base: str | None, field: Field, learned: Learned, run: Run
 
 def _read_others(tie: Span, base: str | None, values: set[str], learned: Learned, run: Run) -> _Part | None:
     """The rows of levels that nobody knows, of any origin, as far as a test for inequality shows them; None for none."""
-    condition = base
-    for value in sorted(values - {""}):
-        condition = both(condition, comparison("level", value, "ne"))
+    if learned.inequality_fails:
+        return None
     try:
-        part = _run(tie, condition, learned, run) if condition and not learned.inequality_fails else None
+        part = _run(tie, _all_but(base, "level", values - {""}), learned, run)
     except ApiError:  # this proves more where it works; where it does not, both splits still agree
         learned.inequality_fails, part = True, None
     known = {value.lower() for value in values}
@@ -139,13 +138,18 @@ def _read_rest(tie: Span, condition: str, field: Field, values: set[str], rows: 
         return None
     rarest = min(counts, key=lambda value: counts[value])
     excluded = values - {rarest}
-    for value in sorted(excluded):
-        condition = both(condition, comparison(field, value, "ne"))
-    rest = _run(tie, condition, learned, run)
+    rest = _run(tie, _all_but(condition, field, excluded), learned, run)
     if rest is None or not rest.whole or any(getattr(row, field) in excluded for row in rest.rows):
         return None
     wanted = _by_key(row for row in rows if getattr(row, field) == rarest)
     return rest.rows if wanted.keys() <= _by_key(rest.rows).keys() else None
+
+
+def _all_but(base: str | None, field: Field, values: Iterable[str]) -> str | None:
+    """A filter for `base` and none of the values."""
+    for value in sorted(values):
+        base = both(base, comparison(field, value, "ne"))
+    return base
 
 
 def _read(tie: Span, condition: str, field: Field, value: str, learned: Learned, run: Run) -> _Part | None:
@@ -155,7 +159,7 @@ def _read(tie: Span, condition: str, field: Field, value: str, learned: Learned,
     return None if ignored else part
 
 
-def _run(tie: Span, condition: str, learned: Learned, run: Run) -> _Part | None:
+def _run(tie: Span, condition: str | None, learned: Learned, run: Run) -> _Part | None:
     """What a filter shows; None where the server refuses it."""
     walk = Walk(tie, learned, filter=condition, enter=tie.end)
     try:

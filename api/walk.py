@@ -325,7 +325,7 @@ class Walk:
 
     @property
     def tie(self) -> Span:
-        """When stalled: the stretch that only splits can read, down to twice the overlap below the anchor."""
+        """When stalled: the stretch that only splits can read, down to an overlap below a full second under the anchor."""
         overlap = max(self._place.tried | {self.learned.overlap})
         return Span((self.position - overlap) // SECOND * SECOND - overlap, ceil_to(self.position + overlap, MICROSECOND))
 

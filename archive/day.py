@@ -166,7 +166,7 @@ class _Run:
         self.newcomer: Newcomer | None = None
         """The pipeline, where the archive knows another one of its name that may have written before."""
         self.last_known: Manifest | None = None
-        """What the archive says of a pipeline that exists no longer."""
+        """What the archive says of the source: of this day, or of the newest one."""
         self.asked: list[Span] = []
         self.came = 0
         """Where this read asked for rows, and how many it got."""

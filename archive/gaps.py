@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import TypeVar
 
 from ..api.errors import (
     BadRequestError,
@@ -24,6 +25,8 @@ from .holes import REPLACED, Hole, whole_since
 from .manifest import Gap, Manifest
 from .plan import gap_span, to_mend
 from .spans import join_spans, subtract_spans
+
+_Stretch = TypeVar("_Stretch", Unread, Hole)
 
 _REASONS: list[tuple[type[DeepsetError], str]] = [
     (GatewayTimeoutError, "gateway-timeout"),
@@ -134,21 +137,18 @@ def _reason(
         reason = kept or ("before-first-run" if piece.end <= missed_since else "retention")
     elif any(tie.start <= piece.start < tie.end for tie in ties):
         reason = "unresolved-tie"  # not where rows vanish: there the oldest row that is shown looks like one
-    elif (error := _first_error(piece, unread)) is None and (other := _within(piece, theirs)):
-        reason = other
+    elif (failed := _around(piece, unread)) is None and (other := _around(piece, theirs)):
+        reason = other.reason
     elif gone:
         reason = "pipeline-gone"
     else:
-        reason = before or "error" if error is None else _reason_of(error)
+        reason = before or "error" if failed is None else _reason_of(failed.error)
     return reason
 
 
-def _within(piece: Span, holes: list[Hole]) -> str | None:
-    return next((hole.reason for hole in holes if hole.span.start <= piece.start < hole.span.end), None)
-
-
-def _first_error(piece: Span, unread: list[Unread]) -> DeepsetError | None:
-    return next((stretch.error for stretch in unread if stretch.span.start <= piece.start < stretch.span.end), None)
+def _around(piece: Span, stretches: list[_Stretch]) -> _Stretch | None:
+    """The first stretch in which the piece lies."""
+    return next((stretch for stretch in stretches if stretch.span.start <= piece.start < stretch.span.end), None)
 
 
 def _reason_of(error: DeepsetError) -> str:

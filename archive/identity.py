@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
-from ..api.again import ask_again
+from ..api.again import ask_within
 from ..api.budget import Budget
 from ..api.client import DeepsetClient
 from ..api.errors import (
@@ -25,8 +24,6 @@ from .objects import ObjectStore
 
 MOST_CLOCK_SKEW = 300.0
 """Seconds this machine's clock may differ from the API's."""
-
-_Answer = TypeVar("_Answer")
 
 
 class Identity(NamedTuple):
@@ -61,16 +58,15 @@ def identify(
         PipelineNotFoundError: a pipeline that neither exists nor was archived.
         ApiError: no answer, or another one.
     """
-    ask = _asking(budget, sleep)
     try:
-        workspaces = {found.name: found.workspace_id for found in ask(client.workspaces)}
+        workspaces = {found.name: found.workspace_id for found in ask_within(budget, client.workspaces, sleep)}
     except (NotFoundError, PermissionDeniedError):  # the key may not list them: then there is no id to compare
         workspaces = {}
     _check_clock(client, source)
     pipeline_id, gone = None, False
     if source.kind == "pipeline":
         try:
-            pipeline_id = _pipeline_id(client, source, ask)
+            pipeline_id = _pipeline_id(client, source, budget, sleep)
         except PipelineNotFoundError:
             if not known_here():
                 raise  # a wrong name, not a pipeline that ended
@@ -100,7 +96,7 @@ def gone_since(client: DeepsetClient, source: LogSource, before: Source, budget:
     if source.kind != "pipeline":
         return False  # of an index, the read itself shows it
     try:
-        now = _pipeline_id(client, source, _asking(budget, sleep))
+        now = _pipeline_id(client, source, budget, sleep)
     except PipelineNotFoundError:
         return True
     except DeepsetError:
@@ -110,35 +106,20 @@ def gone_since(client: DeepsetClient, source: LogSource, before: Source, budget:
     return False
 
 
-class _Ask(Protocol):
-    def __call__(self, question: Callable[[], _Answer], /) -> _Answer: ...
-
-
-def _asking(budget: Budget, sleep: Callable[[float], None] | None) -> _Ask:
-    """Asks again while an error is transient, within the budget."""
-    def ask(question: Callable[[], _Answer]) -> _Answer:
-        def once() -> _Answer:
-            with budget.slot():
-                return question()
-
-        return ask_again(once, sleep or time.sleep)
-
-    return ask
-
-
-def _pipeline_id(client: DeepsetClient, source: LogSource, ask: _Ask) -> str | None:
+def _pipeline_id(client: DeepsetClient, source: LogSource, budget: Budget, sleep: Callable[[float], None] | None) -> str | None:
     """The pipeline's id.
 
     Raises:
         PipelineNotFoundError: there is none of the name, not in the list either.
     """
     try:
-        return ask(lambda: client.pipeline(source.workspace, source.name)).pipeline_id
+        return ask_within(budget, lambda: client.pipeline(source.workspace, source.name), sleep).pipeline_id
     except PipelineNotFoundError:
-        listed = {found.name: found.pipeline_id for found in ask(lambda: client.pipelines(source.workspace))}
-        if source.name not in listed:
+        listed = ask_within(budget, lambda: client.pipelines(source.workspace), sleep)
+        ids = {found.name: found.pipeline_id for found in listed}
+        if source.name not in ids:
             raise
-        return listed[source.name]
+        return ids[source.name]
 
 
 def _check_clock(client: DeepsetClient, source: LogSource) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 
-from ..api.again import ask_again
+from ..api.again import ask_within
 from ..api.budget import Budget
 from ..api.errors import NotFoundError
 from ..api.load import MAX_LIMIT
@@ -53,12 +52,8 @@ class Shown:
 
     def newest_below(self, instant: int) -> int | None:
         """When the newest row before this instant was written; None where there is none."""
-        def ask() -> Page:
-            with self._budget.slot():
-                return self._fetch(Request(instant, MAX_LIMIT, None))
-
         try:
-            rows = ask_again(ask, self._sleep or time.sleep).rows
+            rows = ask_within(self._budget, lambda: self._fetch(Request(instant, MAX_LIMIT, None)), self._sleep).rows
         except NotFoundError:
             return None
         return max((row.logged_at for row in rows if row.logged_at < instant), default=None)

@@ -120,7 +120,7 @@ def _history(store: ObjectStore, latest: Manifest | None, newest: StoredManifest
     if latest is not None:
         yield from _revisions(store, source, latest)
     for _ in range(_LOOK_BACK):
-        if newest is None or newest.manifest.dt >= day.isoformat():
+        if newest is not None and newest.manifest.dt >= day.isoformat():
             newest = chain.newest_readable(store, source, before=day)
         if newest is None:
             return
